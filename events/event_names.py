@@ -1,0 +1,5 @@
+USER_REGISTERED = "user.registered"
+PASSWORD_CHANGED = "password-changed"
+FILE_UPLOADED = "file.uploaded"
+FILE_PROCESSED = "file.processed"
+PROCESS_COMPLETED = "process-completed"

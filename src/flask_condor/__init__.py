@@ -1,0 +1,25 @@
+"""Events for Flask: name them, register jobs for them, fire them."""
+
+from .context import Context as Context
+from .errors import CondorError as CondorError
+from .errors import EventLoop as EventLoop
+from .errors import EventNotRegistered as EventNotRegistered
+from .errors import JobsFailed as JobsFailed
+from .event import Event as Event
+from .extension import Condor as Condor
+from .manager import EventsManager as EventsManager
+from .manager import ctx as ctx
+from .manager import resolve_events_manager as resolve_events_manager
+
+__all__ = [
+    "Condor",
+    "CondorError",
+    "Context",
+    "Event",
+    "EventLoop",
+    "EventNotRegistered",
+    "EventsManager",
+    "JobsFailed",
+    "ctx",
+    "resolve_events_manager",
+]

@@ -1,0 +1,160 @@
+"""The chain: which event and job are running in an app context, and what may still follow from them."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import click
+
+from .config import MAX_DESCENDANTS
+from .config import Config
+from .errors import EventLoop
+from .errors import shorten
+from .event import Cause
+from .event import Event
+from .event import Family
+from .event import Origin
+from .event import originate
+from .job import AsyncCall
+from .job import name_of
+from .signals import Call
+from .signals import Plan
+
+if t.TYPE_CHECKING:
+    from .context import Context
+
+Failure = tuple[str, Exception]
+Step = tuple["Event[t.Any]", Call]
+
+OUTSIDE: Event[t.Any] = Event("outside a request")
+"""Stands for the running event where there is no request, so that the short way of ``fire`` is not taken."""
+AWAITED: Event[t.Any] = Event("in an event loop")
+"""Stands for the running event while async jobs are awaited: which one is then a matter of the task."""
+
+
+def nobody(event: t.Any, ctx: t.Any) -> None:
+    """Stands for the running job where none has run yet."""
+
+
+_awaited_step: ContextVar[Step | None] = ContextVar("flask_condor.awaited_step", default=None)
+
+
+class Chain:
+    """The events that are being fired in one app context, which belongs to one thread at a time (as Flask has it).
+
+    A plain object on the app context: a ContextVar set and reset for each fire would cost 0.7 of what calling three
+    jobs costs (benchmarks/dispatch.py).
+    """
+
+    __slots__ = ("_awaits", "_beneath", "config", "ctx", "event", "job", "plans")
+
+    def __init__(self, ctx: Context, plans: dict[str, Plan], config: Config) -> None:
+        self.ctx = ctx
+        self.plans = plans
+        self.config = config
+        self.event: Event[t.Any] | None = OUTSIDE if ctx.request is None else None
+        """The event whose jobs run now; None in a request where none does."""
+        self.job: Call = nobody
+        self._awaits = 0
+        self._beneath: tuple[Event[t.Any] | None, Call] = None, nobody
+
+    def run(self, event: Event[t.Any], plan: Plan, *, traceback: bool = False) -> list[Failure]:
+        """Call each of *plan* with *event*, in order, and return the failures; only ``BaseException`` passes.
+
+        :param traceback: whether the log shows failures in full, as nobody will raise them.
+        """
+        before = self.event, self.job
+        self.event = event
+        failures = []
+        try:
+            for job in plan:
+                self.job = job
+                try:
+                    job(event, self.ctx)
+                except Exception as error:  # the job border: errors become values here
+                    failures.append(self.failure(event, job, error, traceback=traceback))
+        finally:
+            self.event, self.job = before
+        return failures
+
+    async def run_async(self, event: Event[t.Any], plan: Plan) -> list[Failure]:
+        """The same, awaiting the async jobs one after the other; other tasks may fire meanwhile."""
+        failures = []
+        with self._awaiting():
+            for job in plan:
+                if not isinstance(job, AsyncCall):
+                    failures += self.run(event, (job,))
+                    continue
+                step = _awaited_step.set((event, job))
+                try:
+                    await job.function(event, ctx=self.ctx)
+                except Exception as error:  # the job border, as in run
+                    failures.append(self.failure(event, job, error))
+                finally:
+                    _awaited_step.reset(step)
+        return failures
+
+    @contextmanager
+    def _awaiting(self) -> Iterator[None]:
+        if self._awaits == 0:
+            self._beneath = self.event, self.job
+            self.event = AWAITED
+        self._awaits += 1
+        try:
+            yield
+        finally:
+            self._awaits -= 1
+            if self._awaits == 0:
+                self.event, self.job = self._beneath
+
+    def failure(self, event: Event[t.Any], job: Call, error: Exception, *, traceback: bool = False) -> Failure:
+        """Note on *error* which job it comes from, write it to the app's log, and return both."""
+        name = name_of(job)
+        traceback = traceback or self.config.job_errors == "log"
+        if isinstance(error, EventLoop) and not traceback:
+            return name, error
+        error.add_note(f"in job {name} of event {event.name!r}")
+        self.ctx.logger.error(
+            "job %s of event %s failed: %s: %s",
+            name,
+            event.name,
+            type(error).__name__,
+            shorten(error),
+            exc_info=error if traceback else None,
+            extra={"action": "job_failed", "event_id": event.id, "event_name": event.name, "job": name},
+        )
+        return name, error
+
+    def origin_of(self, name: str) -> Origin | None:
+        """Return where an event of *name* that is fired now comes from; None says: from the handler of a request.
+
+        :raises EventLoop: when it would make the chain too long, or its root's family too large.
+        """
+        step = self._step()
+        if step is not None:
+            return self._descend(*step, name)
+        if self.ctx.request is not None:
+            return None
+        return Origin("cli" if click.get_current_context(silent=True) else "app", None, (), Family())
+
+    def _step(self) -> Step | None:
+        event, job = self.event, self.job
+        if event is AWAITED:
+            event, job = _awaited_step.get() or self._beneath
+        return None if event is None or event is OUTSIDE else (event, job)
+
+    def _descend(self, parent: Event[t.Any], job: Call, name: str) -> Origin:
+        above = parent._origin
+        if above is None:
+            above = Origin("handler", None, (), Family())
+            originate(parent, above)
+        path = (*above.path, parent.name)
+        if len(path) >= self.config.max_depth:
+            raise EventLoop(f"event chain is longer than {self.config.max_depth} (CONDOR_MAX_DEPTH)", (*path, name))
+        if above.family.descendants >= MAX_DESCENDANTS:
+            raise EventLoop(f"one event {path[0]!r} led to more than {MAX_DESCENDANTS:,} others", (*path, name))
+        above.family.descendants += 1
+        return Origin("job", Cause(parent.id, parent.name, name_of(job)), path, above.family)

@@ -1,0 +1,81 @@
+"""What a job is given beside its event: the app, the request, and the events manager to fire more."""
+
+from __future__ import annotations
+
+import typing as t
+from logging import Logger
+
+from flask import current_app
+from flask import has_request_context
+from flask import request
+
+from .errors import OutsideApp
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+    from flask import Request
+
+    from .manager import EventsManager
+
+HOW_TO_ENTER = "Wrap the code in `with app.app_context():`, as Flask itself asks for."
+
+
+class Context:
+    """The second argument of every job.
+
+    Stays usable after the request, in ``after_response`` jobs and in threads that a job starts: it holds on to its
+    app and its request, whatever context is current.
+    """
+
+    __slots__ = ("_app", "_request", "events")
+
+    events: EventsManager
+    """Fires further events: ``ctx.events.fire(Event(NAME, payload))``."""
+
+    def __init__(self, app: Flask, request: Request | None, events: EventsManager) -> None:
+        self._app = app
+        self._request = request
+        self.events = events
+
+    @property
+    def app(self) -> Flask:
+        """The Flask app."""
+        return self._app
+
+    @property
+    def request(self) -> Request | None:
+        """The request in which the event was fired, or None when it was fired outside one."""
+        return self._request
+
+    @property
+    def logger(self) -> Logger:
+        """The app's logger."""
+        return self.app.logger
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._app.name!r}, request {self._request!r}>"
+
+
+class CurrentContext(Context):
+    """The module-level ``ctx``: like Flask's ``g``, it follows the app context that is current where it is used.
+
+    :raises OutsideApp: by every use outside an app context, save ``request``, which is None there.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, events: EventsManager) -> None:
+        self.events = events
+
+    @property
+    def app(self) -> Flask:
+        if not current_app:
+            raise OutsideApp(f"ctx was used outside an app context, so there is no app to speak of. {HOW_TO_ENTER}")
+        return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # LocalProxy's own method
+
+    @property
+    def request(self) -> Request | None:
+        return request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]  # as above
+
+    def __repr__(self) -> str:
+        return f"<ctx of {current_app.name!r}>" if current_app else "<ctx outside an app>"

@@ -1,0 +1,150 @@
+"""What can go wrong, one class each: every text says what is wrong, why, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+class CondorError(Exception):
+    """The root of every error that Flask-Condor raises of its own."""
+
+
+class ConfigInvalid(CondorError, ValueError):
+    """A ``CONDOR_*`` setting has a value that means nothing."""
+
+    def __init__(self, key: str, value: object, expected: str) -> None:
+        super().__init__(f"{key} is {value!r}: expected {expected}. Change it in app.config before Condor(app).")
+
+
+class AlreadyInitialised(CondorError, RuntimeError):
+    """``Condor`` was put on the same app twice."""
+
+    def __init__(self, app_name: str) -> None:
+        super().__init__(
+            f"app {app_name!r} already has a Condor: it would run every job twice."
+            " Call either Condor(app) or condor.init_app(app), once."
+        )
+
+
+class OutsideApp(CondorError, RuntimeError):
+    """``ctx`` or ``resolve_events_manager()`` was used where no app, or an app without Condor, is current."""
+
+
+class EventInvalid(CondorError, TypeError):
+    """What was fired is not an :class:`~flask_condor.Event`, or its name is not a string."""
+
+
+class EventNameEmpty(CondorError, ValueError):
+    """An event has no name."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "event name is empty: an event is told apart by its name."
+            " Define a constant in events/event_names.py and fire Event(THAT_NAME, payload)."
+        )
+
+
+class EventNotRegistered(CondorError, LookupError):
+    """No job is registered for the name of a fired event."""
+
+    def __init__(self, name: str, registered: Sequence[str]) -> None:
+        near = get_close_matches(name, registered, n=1)
+        cause = f"Did you mean {near[0]!r}?" if near else "register_events.py has no line for it."
+        super().__init__(
+            f"event {name} is not registered. {cause}"
+            f" Add events_manager.register({name!r}, job), or use emit() for names that nobody need listen to."
+        )
+
+
+class EventLoop(CondorError, RuntimeError):
+    """Events fire one another without an end; ``chain`` holds the names from the root to the refused event."""
+
+    def __init__(self, limit: str, chain: tuple[str, ...]) -> None:
+        self.chain = chain
+        super().__init__(
+            f"{limit}: {' -> '.join(chain)}. A job fires an event that leads back to itself."
+            " Let that job stop when there is nothing left to do."
+        )
+
+
+class RunInvalid(CondorError, ValueError):
+    """The ``run`` word of a registration is unknown, or not available yet."""
+
+
+class DelayUnavailable(CondorError, ValueError):
+    """``delay`` or ``at`` was given, which this version cannot keep."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "delay and at need queued jobs, which this version of Flask-Condor does not have yet:"
+            " nothing was fired. Fire without them, or upgrade once run='queued' is released."
+        )
+
+
+class JobInvalid(CondorError, TypeError):
+    """What was registered cannot be called as ``job(event, ctx)``."""
+
+
+class JobRegisteredTwice(CondorError, ValueError):
+    """The same job was registered twice for one event name and run word."""
+
+    def __init__(self, job: str, name: str, first: str, second: str) -> None:
+        super().__init__(
+            f"job {job} is already registered for event {name!r}: first at {first}, again at {second}."
+            " It would run twice; remove one of the two lines."
+        )
+
+
+class AsyncExtraMissing(CondorError, RuntimeError):
+    """An ``async def`` job was registered without the package that runs it."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"job {job} is async, which Flask runs through asgiref: run pip install 'flask[async]'.")
+
+
+class AsyncJobInLoop(CondorError, RuntimeError):
+    """A plain ``fire`` met an ``async def`` job while an event loop is running."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(
+            f"job {job} is async and an event loop is already running here, so fire() cannot wait for it."
+            " In async code write: await ctx.events.fire_async(event)."
+        )
+
+
+class JobsFailed(CondorError, ExceptionGroup[Exception]):
+    """One or more jobs of an event failed; every other job of it has run.
+
+    ``exceptions`` holds the errors in the order the jobs ran, each with a note that names its job, and
+    ``failures`` the same as ``(job name, error)`` pairs. ``except*`` works as on any exception group.
+    """
+
+    failures: tuple[tuple[str, Exception], ...]
+
+    def __new__(cls, event_name: str, failures: Sequence[tuple[str, Exception]], ran: Sequence[str]) -> JobsFailed:
+        told = ", ".join(f"{job} ({type(error).__name__}: {shorten(error)})" for job, error in failures)
+        done = f"; done: {', '.join(ran)}" if ran else ""
+        count = len(failures) + len(ran)
+        self = super().__new__(
+            cls,
+            f"{len(failures)} of {count} jobs of event {event_name!r} failed: {told}{done}",
+            [error for _, error in failures],
+        )
+        self.failures = tuple(failures)
+        return self
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(self.message, self.exceptions)
+
+    def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]  # typeshed types it with a free variable
+        return ExceptionGroup(self.message, excs)
+
+
+def shorten(error: BaseException, length: int = 200) -> str:
+    """Return the text of *error* on one line of at most *length* characters; never raises."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception's own __str__ may be broken, and must not hide the failure it tells of
+        text = "its text could not be read"
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,41 @@
+"""The Flask extension: the one place that puts the parts together for an app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask
+
+from .after_response import AfterResponse
+from .config import Config
+from .errors import AlreadyInitialised
+from .manager import EventsManager
+from .manager import forget_chain
+
+
+class Condor:
+    """Gives an app its events manager: ``Condor(app, register_events=register_events)``.
+
+    :param app: the app, or None to call :meth:`init_app` later, for as many apps as you like.
+    :param register_events: called once for each app, inside an app context of it, to make the registrations.
+    """
+
+    def __init__(self, app: Flask | None = None, *, register_events: Callable[[], None] | None = None) -> None:
+        self._register_events = register_events
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, *, register_events: Callable[[], None] | None = None) -> None:
+        """Read the ``CONDOR_*`` settings of *app* and put its :class:`EventsManager` in ``app.extensions["condor"]``.
+
+        :raises AlreadyInitialised: when the app has one. :raises ConfigInvalid: for a setting that means nothing.
+        """
+        if "condor" in app.extensions:
+            raise AlreadyInitialised(app.name)
+        manager = app.extensions["condor"] = EventsManager(app, Config.read(app.config))
+        app.teardown_request(forget_chain)
+        app.wsgi_app = AfterResponse(app, app.wsgi_app, lambda: manager.registry.defers)  # type: ignore[method-assign]  # as Flask's docs add middleware
+        register = register_events or self._register_events
+        if register is not None:
+            with app.app_context():
+                register()

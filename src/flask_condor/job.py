@@ -1,0 +1,123 @@
+"""The job: a function ``job(event, ctx)``, checked when it is registered and made ready to be called."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import typing as t
+from collections.abc import Callable
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+from .errors import AsyncExtraMissing
+from .errors import AsyncJobInLoop
+from .errors import JobInvalid
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from .context import Context
+    from .event import Event
+
+JobFunction = Callable[["Event[t.Any]", "Context"], t.Any]
+Run = t.Literal["now", "after_response", "after_commit", "queued"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job registered for one event name."""
+
+    function: JobFunction
+    run: Run
+    where: str
+    """The file and line that registered it."""
+    receiver: Callable[..., t.Any]
+    """What is connected to the signal: the function itself, or what defers it."""
+
+
+class AsyncCall:
+    """Calls an ``async def`` job from synchronous code, by Flask's ``ensure_sync``.
+
+    :raises AsyncJobInLoop: when an event loop is running in this thread.
+    """
+
+    __slots__ = ("__name__", "_app", "function")
+
+    def __init__(self, function: Callable[..., Coroutine[t.Any, t.Any, t.Any]], app: Flask) -> None:
+        self.__name__ = name_of(function)
+        self.function = function
+        self._app = app
+
+    def __call__(self, event: t.Any, ctx: t.Any) -> t.Any:
+        if loop_is_running():
+            raise AsyncJobInLoop(self.__name__)
+        return self._app.ensure_sync(self.function)(event, ctx=ctx)
+
+
+def name_of(function: Callable[..., t.Any]) -> str:
+    """Return the name that a person knows *function* by; of a callable object, that of its class."""
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def check_job(job: object, app: Flask) -> None:
+    """Make sure that *job* can be called as ``job(event, ctx)``.
+
+    :raises JobInvalid: when it cannot, with the reason.
+    :raises AsyncExtraMissing: when it is ``async def`` and asgiref is not installed.
+    """
+    if not callable(job):
+        hint = "Pass the function itself: job, not job()." if job is None else "Pass a function of (event, ctx)."
+        raise JobInvalid(f"{job!r} is not a job: it cannot be called. {hint}")
+    try:
+        inspect.signature(job).bind("event", ctx="ctx")
+    except ValueError as unreadable:
+        raise JobInvalid(f"job {name_of(job)} has no readable signature: wrap it in a function.") from unreadable
+    except TypeError as mismatch:
+        raise JobInvalid(
+            f"job {name_of(job)} cannot be called as job(event, ctx=ctx): {mismatch}."
+            f" Write it as `def {name_of(job)}(event, ctx)`; the second name matters, as ctx is passed by name."
+        ) from None
+    if is_async(job):
+        try:
+            app.ensure_sync(as_coroutine_function(job))
+        except RuntimeError as missing:
+            raise AsyncExtraMissing(name_of(job)) from missing
+
+
+def is_async(function: Callable[..., t.Any]) -> bool:
+    return inspect.iscoroutinefunction(as_coroutine_function(function))
+
+
+def as_coroutine_function(function: t.Any) -> t.Any:
+    """Return *function*, or of a callable object with an ``async def __call__`` that method."""
+    called = getattr(function, "__call__", None)  # noqa: B004  # not asked whether it is callable, but for the method
+    return called if inspect.iscoroutinefunction(called) else function
+
+
+def ready(receiver: Callable[..., t.Any], app: Flask) -> Callable[[t.Any, t.Any], t.Any]:
+    """Return *receiver* such that it can be called as ``call(event, ctx)``, without a wrapper where it can be."""
+    if is_async(receiver):
+        return AsyncCall(as_coroutine_function(receiver), app)
+    try:
+        second = list(inspect.signature(receiver).parameters.values())[1:2]
+    except (TypeError, ValueError):
+        second = []
+    if second and second[0].name == "ctx" and second[0].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        return receiver
+
+    def call_by_name(event: t.Any, ctx: t.Any) -> t.Any:
+        return receiver(event, ctx=ctx)
+
+    call_by_name.__name__ = name_of(receiver)
+    return call_by_name
+
+
+def loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,291 @@
+"""The events manager: registers jobs and fires events; it decides when a job runs, never how its result is kept."""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from collections.abc import Iterator
+from contextlib import ExitStack
+from contextlib import contextmanager
+from datetime import datetime
+from datetime import timedelta
+
+from flask import Flask
+from flask import current_app
+from flask import has_request_context
+from flask import request
+from flask.globals import _cv_app
+
+from .chain import Chain
+from .chain import Failure
+from .config import Config
+from .context import HOW_TO_ENTER
+from .context import Context
+from .context import CurrentContext
+from .errors import DelayUnavailable
+from .errors import EventInvalid
+from .errors import EventLoop
+from .errors import JobsFailed
+from .errors import OutsideApp
+from .event import Event
+from .event import originate
+from .job import JobFunction
+from .job import Run
+from .job import name_of
+from .registry import Registry
+from .signals import Call
+from .signals import JobSignal
+from .signals import Plan
+
+Delay = timedelta | float | dict[str, float]
+E = t.TypeVar("E", bound="Event[t.Any]")
+
+_current_app_context = _cv_app.get
+
+
+class EventsManager:
+    """Registers jobs for event names, and fires events, for one app. Safe to use from many threads.
+
+    It can be used where no app context is current, or another app's: it then enters a fresh one of its own app.
+    """
+
+    def __init__(self, app: Flask, config: Config) -> None:
+        self._app = app
+        self._config = config
+        self._registry = Registry(app, self._run_later)
+
+    @property
+    def app(self) -> Flask:
+        return self._app
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    @property
+    def registry(self) -> Registry:
+        return self._registry
+
+    def register(self, name: str, *jobs: JobFunction, run: Run = "now") -> None:
+        """Register *jobs* to run, in this order and after those registered before, when *name* is fired.
+
+        Without a job it only declares the name, so that firing it is no error. A job runs once for each time it is
+        registered; it is kept alive, be it a lambda, a closure or the bound method of a temporary.
+
+        :param run: "now": in the caller's thread, before ``fire`` returns; lost with the request when the process
+            dies. "after_response": in the same thread once the response has been closed, in a fresh app context with
+            the request still readable; dropped when the status is 5xx; at once outside a request; errors are logged.
+        :raises EventNameEmpty: and :raises EventInvalid: for a name that is none.
+        :raises JobInvalid: for a job that cannot be called as ``job(event, ctx=ctx)``.
+        :raises JobRegisteredTwice: for a job that *name* has already with this run word.
+        :raises RunInvalid: for an unknown run word.
+        :raises AsyncExtraMissing: for an ``async def`` job without ``flask[async]``.
+        """
+        caller = sys._getframe(1)
+        self.registry.add(name, jobs, run, f"{caller.f_code.co_filename}:{caller.f_lineno}")
+
+    def unregister(self, name: str, *jobs: JobFunction) -> None:
+        """Take *jobs* out of *name*, from the next fire on; the name itself stays registered.
+
+        :raises EventNotRegistered: for an unknown name. :raises JobInvalid: for a job that it does not have.
+        """
+        self.registry.remove(name, jobs)
+
+    def signal(self, name: str) -> JobSignal:
+        """Return the Blinker signal of *name*, to connect plain receivers: ``receiver(event, ctx=ctx)``.
+
+        They run with the jobs and count in :class:`JobsFailed`, but do not make the name registered. ``connect`` holds
+        them weakly, as Blinker does: keep the receiver, or pass ``weak=False``.
+        """
+        return self.registry.signals.signal(name)
+
+    def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
+        """Run the jobs registered for ``event.name``, in the order registered, and return the event.
+
+        Every ``now`` job has run when this returns, also when one of them fails; events that they fire are run at
+        once, depth first. ``after_response`` jobs have been put off. Does not promise that anything survives the end
+        of the process, nor that a job which failed is run again.
+
+        :param event: what happened; its payload reaches the jobs as it is.
+        :param delay: not available yet. :param at: not available yet.
+        :raises EventNameEmpty: "event name is empty"; nothing has run.
+        :raises EventNotRegistered: "event <name> is not registered"; nothing has run.
+        :raises JobsFailed: when jobs failed, after all have run, with every error (``CONDOR_JOB_ERRORS="raise"``).
+        :raises EventLoop: when events fire one another without an end.
+        :raises DelayUnavailable: for *delay* or *at*; nothing has run.
+        """
+        with self._fired(event, delay, at, strict=True) as (chain, plan):
+            self._settle(event, plan, chain.run(event, plan))
+        return event
+
+    def emit(
+        self,
+        name: str,
+        data: t.Any = None,
+        *,
+        id: str | None = None,
+        delay: Delay | None = None,
+        at: datetime | None = None,
+    ) -> Event[t.Any]:
+        """Make an event and fire it; unlike :meth:`fire`, a name that nobody listens to is accepted.
+
+        :param data: the payload. :param id: the event's id; a UUIDv7 when not given.
+        :raises: as :meth:`fire`, save EventNotRegistered.
+        """
+        event = Event(name, data, id or "")
+        with self._fired(event, delay, at, strict=False) as (chain, plan):
+            self._settle(event, plan, chain.run(event, plan))
+        return event
+
+    async def fire_async(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
+        """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
+        with self._fired(event, delay, at, strict=True) as (chain, plan):
+            self._settle(event, plan, await chain.run_async(event, plan))
+        return event
+
+    async def emit_async(
+        self,
+        name: str,
+        data: t.Any = None,
+        *,
+        id: str | None = None,
+        delay: Delay | None = None,
+        at: datetime | None = None,
+    ) -> Event[t.Any]:
+        """Do as :meth:`emit` from an async view or job: await the async jobs, and call the others."""
+        event = Event(name, data, id or "")
+        with self._fired(event, delay, at, strict=False) as (chain, plan):
+            self._settle(event, plan, await chain.run_async(event, plan))
+        return event
+
+    def disable(self) -> ExitStack:
+        """Make every fire of this app a silent success, until :meth:`enable`, or until the ``with`` block ends.
+
+        Registrations made meanwhile count. Events fired meanwhile are gone: none of them runs later.
+        """
+        return self._switch(enabled=False)
+
+    def enable(self) -> ExitStack:
+        """Let events run again, for good, or until the ``with`` block ends."""
+        return self._switch(enabled=True)
+
+    def _switch(self, *, enabled: bool) -> ExitStack:
+        signals = self.registry.signals
+        before = signals.enable(enabled)
+        restoring = ExitStack()
+        restoring.callback(signals.enable, before)
+        return restoring
+
+    @contextmanager
+    def _fired(self, event: t.Any, delay: object, at: object, *, strict: bool) -> Iterator[tuple[Chain, Plan]]:
+        if not isinstance(event, Event):
+            raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
+        if delay is not None or at is not None:
+            raise DelayUnavailable
+        with self._in_app_context() as chain:
+            plan = self.registry.plan_for(event, strict=strict)
+            origin = chain.origin_of(event.name)
+            if origin is not None:
+                originate(event, origin)
+            yield chain, plan
+
+    @contextmanager
+    def _in_app_context(self) -> Iterator[Chain]:
+        here = _current_app_context(None)
+        if here is not None and here.app is self.app:
+            yield self._chain()
+        else:
+            with self.app.app_context():
+                yield self._chain()
+
+    def _chain(self) -> Chain:
+        here: t.Any = _current_app_context()
+        asked: t.Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]  # LocalProxy's own method
+        chain: Chain | None = getattr(here, "_condor", None)
+        if chain is None or chain.ctx.request is not asked:
+            chain = Chain(Context(self.app, asked, self), self.registry.signals.plans, self.config)
+            here._condor = chain
+        return chain
+
+    def _settle(self, event: Event[t.Any], plan: Plan, failures: list[Failure]) -> None:
+        if not failures or self.config.job_errors == "log":
+            return
+        for _, error in failures:
+            if isinstance(error, EventLoop):
+                raise error
+        ran = [name_of(job) for job in plan]
+        for job, _ in failures:
+            ran.remove(job)
+        raise JobsFailed(event.name, failures, ran)
+
+    def _run_later(self, event: Event[t.Any], job: Call) -> None:
+        with self.app.app_context():
+            self._chain().run(event, (job,), traceback=True)
+
+
+class CurrentEventsManager(EventsManager):
+    """``ctx.events``: the manager of whichever app is current where it is used."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def app(self) -> Flask:
+        return resolve_events_manager().app
+
+    @property
+    def config(self) -> Config:
+        return resolve_events_manager().config
+
+    @property
+    def registry(self) -> Registry:
+        return resolve_events_manager().registry
+
+    def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
+        """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
+        chain: t.Any = None
+        plan: Plan = ()
+        try:
+            chain = _current_app_context()._condor  # type: ignore[attr-defined]  # a Chain, put there by _chain
+            plan = chain.plans[event.name]
+        except (LookupError, AttributeError, TypeError):
+            chain = None
+        if chain is None or chain.event is not None or delay is not None or at is not None:
+            return resolve_events_manager().fire(event, delay, at)
+        chain.event = event
+        ctx = chain.ctx
+        try:
+            for job in plan:
+                chain.job = job
+                job(event, ctx)
+            return event
+        except Exception as error:  # the job border, as in Chain.run
+            first_error = error
+        finally:
+            chain.event = None
+        failed = chain.job
+        failures, rest = [chain.failure(event, failed, first_error)], plan[plan.index(failed) + 1 :]
+        resolve_events_manager()._settle(event, plan, failures + chain.run(event, rest))
+        return event
+
+
+def resolve_events_manager() -> EventsManager:
+    """Return the events manager of the current app.
+
+    :raises OutsideApp: outside an app context, or in that of an app without Condor.
+    """
+    if not current_app:
+        raise OutsideApp(f"there is no events manager outside an app context. {HOW_TO_ENTER}")
+    manager: EventsManager | None = current_app.extensions.get("condor")
+    if manager is None:
+        raise OutsideApp(f"app {current_app.name!r} has no Condor: call Condor(app) or condor.init_app(app) first.")
+    return manager
+
+
+def forget_chain(_: BaseException | None = None) -> None:
+    """Drop the chain of a request that ends, in case the app context outlives it, as in a test."""
+    vars(_current_app_context()).pop("_condor", None)
+
+
+ctx: Context = CurrentContext(CurrentEventsManager())
+"""Follows the current app context: ``ctx.events.fire(Event(NAME, payload))`` from any view, job or command."""

@@ -1,0 +1,61 @@
+"""Fixtures: a bare app with Condor, its events manager, and the list in which jobs write that they ran."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_condor import Condor
+from flask_condor import Context
+from flask_condor import Event
+from flask_condor import EventsManager
+
+MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
+
+
+@pytest.fixture
+def app() -> Flask:
+    app = Flask("test")
+    app.testing = True
+    Condor(app)
+    return app
+
+
+@pytest.fixture
+def events_manager(app: Flask) -> EventsManager:
+    manager: EventsManager = app.extensions["condor"]
+    return manager
+
+
+@pytest.fixture
+def in_app(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def ran() -> list[Any]:
+    return []
+
+
+@pytest.fixture
+def make_job(ran: list[Any]) -> MakeJob:
+    def make(name: str) -> Callable[[Event[Any], Context], None]:
+        def job(event: Event[Any], ctx: Context) -> None:
+            ran.append(name)
+
+        job.__name__ = name
+        return job
+
+    return make
+
+
+@pytest.fixture
+def failing_job() -> Callable[[Event[Any], Context], None]:
+    def failing(event: Event[Any], ctx: Context) -> None:
+        raise ValueError("no such address")
+
+    return failing

@@ -1,0 +1,38 @@
+"""What `import flask_condor` does, and what a simple app leaves alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import flask_condor
+
+
+def modules_after(code: str) -> set[str]:
+    command = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_public_names_are_few_sorted_and_there() -> None:
+    assert flask_condor.__all__ == sorted(flask_condor.__all__)
+    assert all(hasattr(flask_condor, name) for name in flask_condor.__all__)
+
+
+def test_importing_it_imports_neither_sqlalchemy_nor_gunicorn_nor_asgiref() -> None:
+    assert modules_after("import flask_condor").isdisjoint({"sqlalchemy", "gunicorn", "asgiref"})
+
+
+def test_an_app_that_fires_and_puts_off_jobs_needs_no_database_and_no_thread() -> None:
+    code = """
+import threading
+from flask import Flask
+from flask_condor import Condor, Event
+app = Flask("simple")
+Condor(app)
+manager = app.extensions["condor"]
+manager.register("x", lambda event, ctx: None)
+manager.register("x", lambda event, ctx: None, run="after_response")
+manager.fire(Event("x"))
+assert threading.active_count() == 1
+"""
+    assert modules_after(code).isdisjoint({"sqlalchemy", "sqlite3"})

@@ -1,0 +1,53 @@
+"""Forks: nothing made before one is shared after it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from flask_condor import Event
+
+from tests.servers import gunicorn
+from tests.test_isolation import counts_of_each_worker
+
+
+def sockets_and_files_of(pid: int) -> set[str]:
+    """The open sockets and regular files of a process, by inode; its log and terminal aside."""
+    targets = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.exists()}
+    return {target for target in targets if target.startswith("socket:") or target.endswith((".db", "-wal", "-shm"))}
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["each worker loads", "preloaded"])
+def test_workers_share_only_the_listening_socket_and_never_an_id(preload: tuple[str, ...]) -> None:
+    options = ("--workers=2", "--worker-class=gthread", "--threads=4", *preload)
+
+    with gunicorn("tests.apps.isolation:app", *options) as server:
+        answers = server.get_all(["/id"] * 1_000)
+        counts = counts_of_each_worker(server)
+        first, second = server.worker_pids()
+        shared = sockets_and_files_of(first) & sockets_and_files_of(second)
+        listening = sockets_and_files_of(server.pid)
+
+    ids = [body for _, body in answers]
+    assert {status for status, _ in answers} == {200}
+    assert len(set(ids)) == 1_000
+    assert {count["parent's id"] for count in counts}.isdisjoint(ids)
+    assert len({count["parent's id"] for count in counts}) == (1 if preload else 2)
+    assert shared <= listening
+
+
+def make_ids(count: int) -> list[str]:
+    return [Event("x").id for _ in range(count)]
+
+
+def test_a_million_ids_made_over_8_forks_do_not_repeat() -> None:
+    make_ids(1)
+
+    with get_context("fork").Pool(8) as pool:
+        ids = pool.map(make_ids, [125_000] * 8, chunksize=1)
+
+    counted = Counter(identifier for share in ids for identifier in share)
+    assert len(counted) == 1_000_000
