@@ -59,7 +59,12 @@ def test_2_the_fired_events_are_no_global_each_request_runs_its_own(
     events_manager: EventsManager, two_requests: Any
 ) -> None:
     threads: dict[str, set[int]] = {"ada": set(), "bob": set()}
-    events_manager.register("x", lambda event, ctx: threads[event.payload].add(threading.get_ident()))
+
+    def note(event: Event[str], ctx: Context) -> None:
+        threads[event.payload].add(threading.get_ident())
+
+    events_manager.register("x", note)
+    events_manager.register("x", note, run="after_response")
 
     two_requests()
 

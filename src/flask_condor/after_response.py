@@ -6,7 +6,6 @@ import typing as t
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from flask import copy_current_request_context
 from flask import has_request_context
@@ -28,19 +27,16 @@ PENDING = "flask_condor.pending"
 """The key of the WSGI environment under which a request keeps its :class:`Pending` jobs."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Later:
     """Stands in a signal for a job that runs after the response.
 
     In a request it keeps the event, with its payload as it is now, for later; elsewhere it runs the job at once.
     """
 
-    job: Call
-    run: Callable[[Event[t.Any], Call], None]
-
-    @property
-    def __name__(self) -> str:
-        return name_of(self.job)
+    def __init__(self, job: Call, run: Callable[[Event[t.Any], Call], None]) -> None:
+        self.__name__ = name_of(job)
+        self.job = job
+        self.run = run
 
     def __call__(self, event: Event[t.Any], ctx: t.Any) -> None:
         pending: Pending | None = request.environ.get(PENDING) if has_request_context() else None

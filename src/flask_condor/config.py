@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .errors import ConfigInvalid
 
@@ -12,14 +13,13 @@ MAX_DESCENDANTS = 10_000
 """How many events one root event may lead to."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one app."""
 
-    job_errors: t.Literal["raise", "log"] = "raise"
+    job_errors: t.Literal["raise", "log"]
     """``CONDOR_JOB_ERRORS``: whether ``fire`` raises :class:`JobsFailed` once all jobs have run, or logs it."""
 
-    max_depth: int = 32
+    max_depth: int
     """``CONDOR_MAX_DEPTH``: how many events long a chain of events that fire one another may grow."""
 
     @classmethod
@@ -28,10 +28,10 @@ class Config:
 
         :raises ConfigInvalid: naming the key, its value and what is expected.
         """
-        job_errors = settings.get("CONDOR_JOB_ERRORS", cls.job_errors)
+        job_errors = settings.get("CONDOR_JOB_ERRORS", "raise")
         if job_errors not in ("raise", "log"):
             raise ConfigInvalid("CONDOR_JOB_ERRORS", job_errors, "'raise' or 'log'")
-        max_depth = settings.get("CONDOR_MAX_DEPTH", cls.max_depth)
+        max_depth = settings.get("CONDOR_MAX_DEPTH", 32)
         if type(max_depth) is not int or max_depth < 1:
             raise ConfigInvalid("CONDOR_MAX_DEPTH", max_depth, "a whole number from 1")
         return cls(job_errors=job_errors, max_depth=max_depth)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
+import sys
 import typing as t
 from collections.abc import Callable
 from collections.abc import Coroutine
-from dataclasses import dataclass
+
+import msgspec
 
 from .errors import AsyncExtraMissing
 from .errors import AsyncJobInLoop
@@ -20,12 +21,12 @@ if t.TYPE_CHECKING:
     from .context import Context
     from .event import Event
 
-JobFunction = Callable[["Event[t.Any]", "Context"], t.Any]
+    JobFunction = Callable[[Event, Context], t.Any]
+
 Run = t.Literal["now", "after_response", "after_commit", "queued"]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, eq=False):
     """One job registered for one event name."""
 
     function: JobFunction
@@ -116,6 +117,10 @@ def ready(receiver: Callable[..., t.Any], app: Flask) -> Callable[[t.Any, t.Any]
 
 
 def loop_is_running() -> bool:
+    if "asyncio" not in sys.modules:
+        return False
+    import asyncio  # costs a tenth of importing Flask, which an app without async jobs shall not pay
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import sys
 import typing as t
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from contextlib import ExitStack
-from contextlib import contextmanager
-from datetime import datetime
-from datetime import timedelta
+from contextlib import nullcontext
 
-from flask import Flask
-from flask import current_app
-from flask import has_request_context
-from flask import request
 from flask.globals import _cv_app
+from flask.globals import _cv_request
 
 from .chain import Chain
 from .chain import Failure
@@ -29,17 +24,25 @@ from .errors import JobsFailed
 from .errors import OutsideApp
 from .event import Event
 from .event import originate
-from .job import JobFunction
-from .job import Run
 from .job import name_of
 from .registry import Registry
 from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
 
-Delay = timedelta | float | dict[str, float]
+if t.TYPE_CHECKING:
+    from datetime import datetime
+    from datetime import timedelta
+
+    from flask import Flask
+
+    from .job import JobFunction
+    from .job import Run
+
+    Delay = timedelta | float | dict[str, float]
 E = t.TypeVar("E", bound="Event[t.Any]")
 
+ENTERED = nullcontext()
 _current_app_context = _cv_app.get
 
 
@@ -114,7 +117,8 @@ class EventsManager:
         :raises EventLoop: when events fire one another without an end.
         :raises DelayUnavailable: for *delay* or *at*; nothing has run.
         """
-        with self._fired(event, delay, at, strict=True) as (chain, plan):
+        with self._app_context():
+            chain, plan = self._prepare(event, delay, at, strict=True)
             self._settle(event, plan, chain.run(event, plan))
         return event
 
@@ -133,13 +137,15 @@ class EventsManager:
         :raises: as :meth:`fire`, save EventNotRegistered.
         """
         event = Event(name, data, id or "")
-        with self._fired(event, delay, at, strict=False) as (chain, plan):
+        with self._app_context():
+            chain, plan = self._prepare(event, delay, at, strict=False)
             self._settle(event, plan, chain.run(event, plan))
         return event
 
     async def fire_async(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
         """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
-        with self._fired(event, delay, at, strict=True) as (chain, plan):
+        with self._app_context():
+            chain, plan = self._prepare(event, delay, at, strict=True)
             self._settle(event, plan, await chain.run_async(event, plan))
         return event
 
@@ -154,7 +160,8 @@ class EventsManager:
     ) -> Event[t.Any]:
         """Do as :meth:`emit` from an async view or job: await the async jobs, and call the others."""
         event = Event(name, data, id or "")
-        with self._fired(event, delay, at, strict=False) as (chain, plan):
+        with self._app_context():
+            chain, plan = self._prepare(event, delay, at, strict=False)
             self._settle(event, plan, await chain.run_async(event, plan))
         return event
 
@@ -176,35 +183,28 @@ class EventsManager:
         restoring.callback(signals.enable, before)
         return restoring
 
-    @contextmanager
-    def _fired(self, event: t.Any, delay: object, at: object, *, strict: bool) -> Iterator[tuple[Chain, Plan]]:
+    def _app_context(self) -> AbstractContextManager[object]:
+        here = _cv_app.get(None)
+        return ENTERED if here is not None and here.app is self.app else self.app.app_context()
+
+    def _prepare(self, event: t.Any, delay: object, at: object, *, strict: bool) -> tuple[Chain, Plan]:
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
         if delay is not None or at is not None:
             raise DelayUnavailable
-        with self._in_app_context() as chain:
-            plan = self.registry.plan_for(event, strict=strict)
-            origin = chain.origin_of(event.name)
-            if origin is not None:
-                originate(event, origin)
-            yield chain, plan
-
-    @contextmanager
-    def _in_app_context(self) -> Iterator[Chain]:
-        here = _current_app_context(None)
-        if here is not None and here.app is self.app:
-            yield self._chain()
-        else:
-            with self.app.app_context():
-                yield self._chain()
+        chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
+        origin = chain.origin_of(event.name)
+        if origin is not None:
+            originate(event, origin)
+        return chain, plan
 
     def _chain(self) -> Chain:
-        here: t.Any = _current_app_context()
-        asked: t.Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]  # LocalProxy's own method
+        here: t.Any = _cv_app.get()
+        asked = _cv_request.get(None)
+        request = asked.request if asked is not None else None
         chain: Chain | None = getattr(here, "_condor", None)
-        if chain is None or chain.ctx.request is not asked:
-            chain = Chain(Context(self.app, asked, self), self.registry.signals.plans, self.config)
-            here._condor = chain
+        if chain is None or chain.ctx.request is not request:
+            chain = here._condor = Chain(Context(self.app, request, self), self.registry.signals.plans, self.config)
         return chain
 
     def _settle(self, event: Event[t.Any], plan: Plan, failures: list[Failure]) -> None:
@@ -244,14 +244,17 @@ class CurrentEventsManager(EventsManager):
     def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
         """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
         chain: t.Any = None
-        plan: Plan = ()
+        plan: Plan | None = None
         try:
             chain = _current_app_context()._condor  # type: ignore[attr-defined]  # a Chain, put there by _chain
             plan = chain.plans[event.name]
-        except (LookupError, AttributeError, TypeError):
-            chain = None
-        if chain is None or chain.event is not None or delay is not None or at is not None:
-            return resolve_events_manager().fire(event, delay, at)
+        except (AttributeError, LookupError, TypeError):
+            pass
+        if plan is None or chain.event is not None or delay is not None or at is not None:
+            manager = resolve_events_manager()
+            if chain is None and manager._chain().event is None:
+                return self.fire(event, delay, at)
+            return manager.fire(event, delay, at)
         chain.event = event
         ctx = chain.ctx
         try:
@@ -274,11 +277,12 @@ def resolve_events_manager() -> EventsManager:
 
     :raises OutsideApp: outside an app context, or in that of an app without Condor.
     """
-    if not current_app:
+    here = _cv_app.get(None)
+    if here is None:
         raise OutsideApp(f"there is no events manager outside an app context. {HOW_TO_ENTER}")
-    manager: EventsManager | None = current_app.extensions.get("condor")
+    manager: EventsManager | None = here.app.extensions.get("condor")
     if manager is None:
-        raise OutsideApp(f"app {current_app.name!r} has no Condor: call Condor(app) or condor.init_app(app) first.")
+        raise OutsideApp(f"app {here.app.name!r} has no Condor: call Condor(app) or condor.init_app(app) first.")
     return manager
 
 

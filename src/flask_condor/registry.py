@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
+import typing as t
 from collections.abc import Callable
 from collections.abc import Sequence
-
-from flask import Flask
 
 from .after_response import Later
 from .errors import EventInvalid
@@ -15,10 +14,7 @@ from .errors import EventNotRegistered
 from .errors import JobInvalid
 from .errors import JobRegisteredTwice
 from .errors import RunInvalid
-from .event import Event
 from .job import Job
-from .job import JobFunction
-from .job import Run
 from .job import check_job
 from .job import name_of
 from .job import ready
@@ -26,6 +22,13 @@ from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
 from .signals import Signals
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from .event import Event
+    from .job import JobFunction
+    from .job import Run
 
 
 class Registry:
@@ -94,6 +97,9 @@ class Registry:
         :param strict: whether a name that nobody registered is an error.
         """
         check_name(event.name)
+        kept = self.signals.plans.get(event.name)
+        if kept is not None:
+            return kept
         if not self.signals.enabled:
             return ()
         if strict:

@@ -1,0 +1,91 @@
+"""Requests per second under gunicorn: a view that fires an event with 3 jobs against one that calls 3 functions.
+
+    apt-get install wrk
+    python benchmarks/views.py [--rounds 10] [--seconds 4] [--json FILE]
+
+One gunicorn worker serves both views, which are loaded in turn, the order swapped each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from urllib.request import urlopen
+
+ADDRESS = "127.0.0.1:8477"
+
+
+def load(path: str, seconds: int) -> float:
+    """Return the requests per second that wrk counts on *path* over 16 connections."""
+    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{ADDRESS}{path}"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in output, output
+    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    assert found, output
+    return float(found.group(1))
+
+
+def measure(rounds: int, seconds: int) -> list[dict[str, float]]:
+    for path in ("/fires", "/calls"):
+        load(path, 1)
+    taken = []
+    for number in range(rounds):
+        paths = ("/fires", "/calls") if number % 2 else ("/calls", "/fires")
+        taken.append({path: load(path, seconds) for path in paths})
+    return taken
+
+
+def wait_for_server() -> None:
+    for _ in range(100):
+        try:
+            urlopen(f"http://{ADDRESS}/calls").close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit("gunicorn did not start: see its output above")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--json", type=Path, help="also write the result there")
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("wrk is not installed: run apt-get install wrk")
+    command = [sys.executable, "-m", "gunicorn", "views_app:app", "--bind", ADDRESS, "--log-level", "warning"]
+    server = subprocess.Popen(command, cwd=Path(__file__).parent)
+    try:
+        wait_for_server()
+        taken = measure(options.rounds, options.seconds)
+    finally:
+        server.terminate()
+        server.wait(10)
+    ratios = [rates["/fires"] / rates["/calls"] for rates in taken]
+    result = {
+        "python": sys.version.split()[0],
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "versions": {name: version(name) for name in ("flask", "gunicorn", "Flask-Condor")},
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "requests per second": {
+            path: round(statistics.median(rates[path] for rates in taken)) for path in ("/fires", "/calls")
+        },
+        "ratio": {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)},
+    }
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Each promise's test is run on a build in which the promise is broken on purpose, and has to fail there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import flask_condor
+import pytest
+
+PACKAGE = Path(flask_condor.__file__).parent
+ROOT = Path(__file__).parent.parent
+
+DEFECTS = "tests/test_gocondor_defects.py::test_"
+ISOLATION = "tests/test_isolation.py::test_"
+NESTED = "tests/test_nested.py::test_"
+SHARED_CHAIN = [
+    ("manager.py", "        here: t.Any = _cv_app.get()\n", "        here: t.Any = self.app\n"),
+    ("manager.py", "if chain is None or chain.ctx.request is not request:", "if chain is None:"),
+]
+FIRST_ERROR_ENDS = [("chain.py", "failures.append(self.failure(event, job, error, traceback=traceback))", "raise")]
+
+MUTATIONS = {
+    "G1 jobs in the order of a hash": (
+        [("signals.py", "for receiver in self.receivers.values())", "for receiver in set(self.receivers.values()))")],
+        ["tests/test_register.py::test_the_order_and_the_listeners_are_the_same_in_20_fresh_processes"],
+    ),
+    "G2 jobs held weakly": (
+        [("registry.py", "signal.connect(job.receiver, weak=False)", "signal.connect(job.receiver)")],
+        [
+            "tests/test_register.py::test_the_order_and_the_listeners_are_the_same_in_20_fresh_processes",
+            "tests/test_register.py::test_every_kind_of_callable_is_a_job_and_is_kept_alive",
+        ],
+    ),
+    "G2 doubles let in": (
+        [("registry.py", "if job.function == function and job.run == run:", "if False:")],
+        ["tests/test_register.py::test_a_job_registered_twice_is_refused_naming_both_places"],
+    ),
+    "G3 muting for all threads": (
+        [("signals.py", "return id(self) in _muted_here.get()", "return self._mutings > 0")],
+        [
+            "tests/test_signals.py::test_registering_and_muting_while_others_fire_never_raises_and_misses_no_job",
+            "tests/test_signals.py::test_muting_silences_the_signal_for_its_own_context_only",
+        ],
+    ),
+    "G3 plans made without a lock": (
+        [("signals.py", "self.lock = RLock()", "import contextlib; self.lock = contextlib.nullcontext()")],
+        ["tests/test_signals.py::test_registering_and_muting_while_others_fire_never_raises_and_misses_no_job"],
+    ),
+    "G4 one chain for all requests": (
+        SHARED_CHAIN,
+        [
+            ISOLATION + "ten_thousand_events_of_requests_in_threads_are_never_mixed_up",
+            ISOLATION + "requests_to_gunicorn_with_2_workers_of_4_threads_are_never_mixed_up",
+        ],
+    ),
+    "G5 nested events lost": (
+        [("chain.py", "        before = self.event, self.job\n", "        before = self.event, self.job\n        plan = () if event.depth > 1 else plan\n")],
+        [NESTED + "nested_events_run_depth_first_at_once", DEFECTS + "3_an_event_fired_by_a_job_is_not_lost"],
+    ),
+    "G5 a fire under way sees changes": (
+        [("chain.py", "                self.job = job\n", "                self.job = job\n                if job not in self.ctx.events.signal(event.name).plan_for(event):\n                    continue\n")],
+        [NESTED + "what_a_job_does_to_the_event_s_jobs_changes_nothing_in_the_fire_under_way"],
+    ),
+    "G6 the first error ends the fire": (
+        FIRST_ERROR_ENDS,
+        [
+            "tests/test_failures.py::test_the_other_jobs_run_before_the_failures_are_raised_together",
+            NESTED + "what_a_job_does_to_the_event_s_jobs_changes_nothing_in_the_fire_under_way",
+            DEFECTS + "5_a_crashing_job_does_not_stop_the_rest",
+        ],
+    ),
+    "G6 SystemExit swallowed": (
+        [("chain.py", "except Exception as error:  # the job border: errors", "except BaseException as error:  # errors")],
+        ["tests/test_failures.py::test_exit_and_interrupt_are_never_swallowed"],
+    ),
+    "G7 no depth limit": (
+        [("chain.py", "if len(path) >= self.config.max_depth:", "if False:")],
+        [
+            NESTED + "a_job_that_fires_its_own_event_is_stopped_after_32",
+            NESTED + "two_events_that_fire_each_other_are_stopped_and_the_chain_is_named",
+            NESTED + "a_chain_with_another_payload_at_each_hop_is_stopped_too",
+        ],
+    ),
+    "G7 one descendant too many": (
+        [("chain.py", "if above.family.descendants >= MAX_DESCENDANTS:", "if above.family.descendants > MAX_DESCENDANTS:")],
+        [NESTED + "a_bomb_that_multiplies_by_ten_is_stopped_after_10_000_descendants"],
+    ),
+    "G8 random state shared over forks": (
+        [
+            ("event.py", "_making_id = Lock()\n\n\ndef _make", "_making_id = Lock()\n_random = __import__('random').Random()\n\n\ndef _make"),
+            ("event.py", "os.urandom(10)", "_random.randbytes(10)"),
+        ],
+        ["tests/test_prefork.py::test_a_million_ids_made_over_8_forks_do_not_repeat"],
+    ),
+    "G8 ids that count up in each process": (
+        [
+            ("event.py", "_making_id = Lock()\n\n\ndef _make", "_making_id = Lock()\n_count = iter(range(1 << 40))\n\n\ndef _make"),
+            ("event.py", "stamp + os.urandom(10)", "bytes(6) + next(_count).to_bytes(10, 'big')"),
+        ],
+        ["tests/test_prefork.py::test_workers_share_only_the_listening_socket_and_never_an_id"],
+    ),
+    "defects 1 and 2: a global context": (
+        SHARED_CHAIN,
+        [DEFECTS + "1_the_request_context_is_no_global_each_job_has_that_of_its_own_request"],
+    ),
+    "defect 2: a global list of fired events": (
+        [
+            ("after_response.py", "self._jobs: deque[tuple[Event[t.Any], Later, Callable[[], None]]] = deque()", "self._jobs = FIRED"),
+            ("after_response.py", "class Pending:", "FIRED: t.Any = deque()\n\n\nclass Pending:"),
+        ],
+        [DEFECTS + "2_the_fired_events_are_no_global_each_request_runs_its_own"],
+    ),
+    "defect 4: a crashed view's events run": (
+        [("after_response.py", 'if self._status[0] in "5n":', "if False:")],
+        [DEFECTS + "4_a_crashing_view_leaves_no_event_to_the_next_request"],
+    ),
+    "defect 6: failed events are fired again": (
+        [
+            ("manager.py", "        ran = [name_of(job) for job in plan]\n", "        self.failed = event\n        ran = [name_of(job) for job in plan]\n"),
+            ("manager.py", "def forget_chain(_: BaseException | None = None) -> None:\n", "def forget_chain(_: BaseException | None = None) -> None:\n    if not _:\n        manager = resolve_events_manager()\n        if vars(manager).get('failed'):\n            manager.fire(vars(manager).pop('failed'))\n"),
+        ],
+        [DEFECTS + "6_a_crashing_job_is_not_run_again_by_the_next_request"],
+    ),
+    "defect 7: no request, no run": (
+        [("after_response.py", "            self.run(snapshot(event), self.job)\n", "            pass\n")],
+        [DEFECTS + "7_an_event_fired_outside_a_request_does_not_wait_for_one"],
+    ),
+    "defect 8: registrations lost while disabled": (
+        [("registry.py", "        check_name(name)\n        check_run(run)\n", "        if not self.signals.enabled:\n            return\n        check_name(name)\n        check_run(run)\n")],
+        [DEFECTS + "8_disabling_events_loses_no_registration"],
+    ),
+    "defect 9: the payload is shared": (
+        [("event.py", "return Event(event.name, copy(event.payload),", "return Event(event.name, event.payload,")],
+        [DEFECTS + "9_changes_of_the_payload_do_not_leak_into_jobs_that_run_later"],
+    ),
+    "defect 10: one manager for all apps": (
+        [("manager.py", "self._registry = Registry(app, self._run_later)", "self._registry = vars(Registry).get('one') or Registry(app, self._run_later)\n        Registry.one = self._registry")],
+        [DEFECTS + "10_the_manager_is_no_global_two_apps_have_two"],
+    ),
+}  # fmt: skip
+
+
+def break_package(folder: Path, changes: list[tuple[str, str, str]]) -> None:
+    shutil.copytree(PACKAGE, folder / "flask_condor", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, whole, broken in changes:
+        path = folder / "flask_condor" / name
+        source = path.read_text()
+        assert whole in source, f"{name} no longer holds {whole!r}: bring this mutation up to date"
+        path.write_text(source.replace(whole, broken))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_the_tests_of_a_promise_fail_when_it_is_broken(mutation: str, tmp_path: Path) -> None:
+    changes, tests = MUTATIONS[mutation]
+    break_package(tmp_path, changes)
+
+    for test in tests:
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", test]
+        run = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True)
+        assert run.returncode == 1, run.stdout.decode()[-3000:]
