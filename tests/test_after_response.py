@@ -321,7 +321,7 @@ def test_a_teardown_function_that_fails_after_one_job_does_not_stop_the_next(
     serve(served, ran)
 
     assert ran == ["now", "view", "sent", "later", "next"]
-    assert "the request context of job later could not be closed" in caplog.text
+    assert "the context of job later could not be closed" in caplog.text
 
 
 def test_without_such_jobs_the_response_passes_untouched(app: Flask, events_manager: EventsManager) -> None:

@@ -21,9 +21,11 @@ LAYERS = (
     ("context",),
     ("event",),
     ("job",),
-    ("chain", "after_response"),
+    ("chain", "deferral"),
+    ("after_response",),
     ("registry",),
     ("manager",),
+    ("current",),
     ("extension",),
     ("__init__",),
 )

@@ -109,24 +109,24 @@ MUTATIONS = {
     ),
     "defect 2: a global list of fired events": (
         [
-            ("after_response.py", "self._jobs: deque[tuple[Event[t.Any], Later, Callable[[], None]]] = deque()", "self._jobs = FIRED"),
+            ("after_response.py", "self._deferrals: deque[Deferral] = deque()", "self._deferrals = FIRED"),
             ("after_response.py", "class Pending:", "FIRED: t.Any = deque()\n\n\nclass Pending:"),
         ],
         [DEFECTS + "2_the_fired_events_are_no_global_each_request_runs_its_own"],
     ),
     "defect 4: a crashed view's events run": (
-        [("after_response.py", 'if self._status[0] in "5n":', "if False:")],
+        [("after_response.py", 'if self._status[0] not in "5n":', "if True:")],
         [DEFECTS + "4_a_crashing_view_leaves_no_event_to_the_next_request"],
     ),
     "defect 6: failed events are fired again": (
         [
             ("manager.py", "        ran = [name_of(job) for job in plan]\n", "        self.failed = event\n        ran = [name_of(job) for job in plan]\n"),
-            ("manager.py", "def forget_chain(_: BaseException | None = None) -> None:\n", "def forget_chain(_: BaseException | None = None) -> None:\n    if not _:\n        manager = resolve_events_manager()\n        if vars(manager).get('failed'):\n            manager.fire(vars(manager).pop('failed'))\n"),
+            ("current.py", "def forget_chain(_: BaseException | None = None) -> None:\n", "def forget_chain(_: BaseException | None = None) -> None:\n    if not _:\n        manager = resolve_events_manager()\n        if vars(manager).get('failed'):\n            manager.fire(vars(manager).pop('failed'))\n"),
         ],
         [DEFECTS + "6_a_crashing_job_is_not_run_again_by_the_next_request"],
     ),
     "defect 7: no request, no run": (
-        [("after_response.py", "            self.run(snapshot(event), self.job)\n", "            pass\n")],
+        [("after_response.py", "        if pending is None:\n            deferral.run()\n", "        if pending is None:\n            pass\n")],
         [DEFECTS + "7_an_event_fired_outside_a_request_does_not_wait_for_one"],
     ),
     "defect 8: registrations lost while disabled": (

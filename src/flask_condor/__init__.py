@@ -1,6 +1,8 @@
 """Events for Flask: name them, register jobs for them, fire them."""
 
 from .context import Context as Context
+from .current import ctx as ctx
+from .current import resolve_events_manager as resolve_events_manager
 from .errors import CondorError as CondorError
 from .errors import EventLoop as EventLoop
 from .errors import EventNotRegistered as EventNotRegistered
@@ -8,8 +10,6 @@ from .errors import JobsFailed as JobsFailed
 from .event import Event as Event
 from .extension import Condor as Condor
 from .manager import EventsManager as EventsManager
-from .manager import ctx as ctx
-from .manager import resolve_events_manager as resolve_events_manager
 
 __all__ = [
     "Condor",

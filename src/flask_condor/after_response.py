@@ -7,21 +7,21 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
 
-from flask import copy_current_request_context
-from flask import has_request_context
-from flask import request
 from werkzeug.wsgi import ClosingIterator
 
-from .event import Event
-from .event import snapshot
+from .deferral import Deferral
 from .job import name_of
-from .signals import Call
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
     from _typeshed.wsgi import WSGIApplication
     from _typeshed.wsgi import WSGIEnvironment
     from flask import Flask
+
+    from .context import Context
+    from .deferral import Runner
+    from .event import Event
+    from .signals import Call
 
 PENDING = "flask_condor.pending"
 """The key of the WSGI environment under which a request keeps its :class:`Pending` jobs."""
@@ -33,32 +33,29 @@ class Later:
     In a request it keeps the event, with its payload as it is now, for later; elsewhere it runs the job at once.
     """
 
-    def __init__(self, job: Call, run: Callable[[Event[t.Any], Call], None]) -> None:
+    def __init__(self, job: Call, run: Runner) -> None:
         self.__name__ = name_of(job)
-        self.job = job
-        self.run = run
+        self._job = job
+        self._run = run
 
-    def __call__(self, event: Event[t.Any], ctx: t.Any) -> None:
-        pending: Pending | None = request.environ.get(PENDING) if has_request_context() else None
+    def __call__(self, event: Event[t.Any], ctx: Context) -> None:
+        deferral = Deferral(event, self._job, self._run, ctx)
+        pending: Pending | None = deferral.request.environ.get(PENDING) if deferral.request else None
         if pending is None:
-            self.run(snapshot(event), self.job)
+            deferral.run()
         else:
-            pending.add(snapshot(event), self)
+            pending.add(deferral)
 
 
 class Pending:
     """The jobs that one request has put off."""
 
-    def __init__(self, app: Flask) -> None:
-        self._app = app
-        self._jobs: deque[tuple[Event[t.Any], Later, Callable[[], None]]] = deque()
+    def __init__(self) -> None:
+        self._deferrals: deque[Deferral] = deque()
         self._status = "no response"
 
-    def add(self, event: Event[t.Any], later: Later) -> None:
-        def run() -> None:
-            later.run(event, later.job)
-
-        self._jobs.append((event, later, copy_current_request_context(run)))
+    def add(self, deferral: Deferral) -> None:
+        self._deferrals.append(deferral)
 
     def watch(self, start_response: StartResponse) -> StartResponse:
         """Return *start_response* such that the status it is given last is known."""
@@ -71,26 +68,18 @@ class Pending:
 
     def finish(self) -> None:
         """Run the jobs, and those that they put off in turn; or drop them when the response was a 5xx."""
-        while self._jobs:
-            event, later, run = self._jobs.popleft()
-            if self._status[0] in "5n":
-                self._app.logger.warning(
-                    "job %s of event %s dropped: it was to run after the response, which was %s",
-                    later.__name__,
-                    event.name,
-                    self._status,
-                    extra={
-                        "action": "job_dropped",
-                        "event_id": event.id,
-                        "event_name": event.name,
-                        "job": later.__name__,
-                    },
-                )
+        while self._deferrals:
+            deferral = self._deferrals.popleft()
+            if self._status[0] not in "5n":
+                deferral.run()
                 continue
-            try:
-                run()
-            except Exception:  # of the app's teardown functions: the job's own were turned into values before
-                self._app.logger.exception("the request context of job %s could not be closed", later.__name__)
+            deferral.logger.warning(
+                "job %s of event %s dropped: it was to run after the response, which was %s",
+                deferral.job,
+                deferral.event.name,
+                self._status,
+                extra=deferral.extra("job_dropped"),
+            )
 
 
 class AfterResponse:
@@ -110,7 +99,7 @@ class AfterResponse:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not self._in_use():
             return self._wsgi_app(environ, start_response)
-        pending = environ[PENDING] = Pending(self._app)
+        pending = environ[PENDING] = Pending()
         try:
             body = self._wsgi_app(environ, pending.watch(start_response))
         except BaseException:

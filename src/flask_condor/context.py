@@ -6,8 +6,7 @@ import typing as t
 from logging import Logger
 
 from flask import current_app
-from flask import has_request_context
-from flask import request
+from flask.globals import _cv_request
 
 from .errors import OutsideApp
 
@@ -75,7 +74,13 @@ class CurrentContext(Context):
 
     @property
     def request(self) -> Request | None:
-        return request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]  # as above
+        return current_request()
 
     def __repr__(self) -> str:
         return f"<ctx of {current_app.name!r}>" if current_app else "<ctx outside an app>"
+
+
+def current_request() -> Request | None:
+    """Return the request that is current here, itself and not the proxy for it."""
+    here = _cv_request.get(None)
+    return here.request if here is not None else None

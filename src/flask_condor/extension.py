@@ -8,9 +8,9 @@ from flask import Flask
 
 from .after_response import AfterResponse
 from .config import Config
+from .current import forget_chain
 from .errors import AlreadyInitialised
 from .manager import EventsManager
-from .manager import forget_chain
 
 
 class Condor:

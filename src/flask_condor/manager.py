@@ -9,19 +9,16 @@ from contextlib import ExitStack
 from contextlib import nullcontext
 
 from flask.globals import _cv_app
-from flask.globals import _cv_request
 
 from .chain import Chain
 from .chain import Failure
 from .config import Config
-from .context import HOW_TO_ENTER
 from .context import Context
-from .context import CurrentContext
+from .context import current_request
 from .errors import DelayUnavailable
 from .errors import EventInvalid
 from .errors import EventLoop
 from .errors import JobsFailed
-from .errors import OutsideApp
 from .event import Event
 from .event import originate
 from .job import name_of
@@ -43,7 +40,6 @@ if t.TYPE_CHECKING:
 E = t.TypeVar("E", bound="Event[t.Any]")
 
 ENTERED = nullcontext()
-_current_app_context = _cv_app.get
 
 
 class EventsManager:
@@ -200,8 +196,7 @@ class EventsManager:
 
     def _chain(self) -> Chain:
         here: t.Any = _cv_app.get()
-        asked = _cv_request.get(None)
-        request = asked.request if asked is not None else None
+        request = current_request()
         chain: Chain | None = getattr(here, "_condor", None)
         if chain is None or chain.ctx.request is not request:
             chain = here._condor = Chain(Context(self.app, request, self), self.registry.signals.plans, self.config)
@@ -221,75 +216,3 @@ class EventsManager:
     def _run_later(self, event: Event[t.Any], job: Call) -> None:
         with self.app.app_context():
             self._chain().run(event, (job,), traceback=True)
-
-
-class CurrentEventsManager(EventsManager):
-    """``ctx.events``: the manager of whichever app is current where it is used."""
-
-    def __init__(self) -> None:
-        pass
-
-    @property
-    def app(self) -> Flask:
-        return resolve_events_manager().app
-
-    @property
-    def config(self) -> Config:
-        return resolve_events_manager().config
-
-    @property
-    def registry(self) -> Registry:
-        return resolve_events_manager().registry
-
-    def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
-        """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
-        chain: t.Any = None
-        plan: Plan | None = None
-        try:
-            chain = _current_app_context()._condor  # type: ignore[attr-defined]  # a Chain, put there by _chain
-            plan = chain.plans[event.name]
-        except (AttributeError, LookupError, TypeError):
-            pass
-        if plan is None or chain.event is not None or delay is not None or at is not None:
-            manager = resolve_events_manager()
-            if chain is None and manager._chain().event is None:
-                return self.fire(event, delay, at)
-            return manager.fire(event, delay, at)
-        chain.event = event
-        ctx = chain.ctx
-        try:
-            for job in plan:
-                chain.job = job
-                job(event, ctx)
-            return event
-        except Exception as error:  # the job border, as in Chain.run
-            first_error = error
-        finally:
-            chain.event = None
-        failed = chain.job
-        failures, rest = [chain.failure(event, failed, first_error)], plan[plan.index(failed) + 1 :]
-        resolve_events_manager()._settle(event, plan, failures + chain.run(event, rest))
-        return event
-
-
-def resolve_events_manager() -> EventsManager:
-    """Return the events manager of the current app.
-
-    :raises OutsideApp: outside an app context, or in that of an app without Condor.
-    """
-    here = _cv_app.get(None)
-    if here is None:
-        raise OutsideApp(f"there is no events manager outside an app context. {HOW_TO_ENTER}")
-    manager: EventsManager | None = here.app.extensions.get("condor")
-    if manager is None:
-        raise OutsideApp(f"app {here.app.name!r} has no Condor: call Condor(app) or condor.init_app(app) first.")
-    return manager
-
-
-def forget_chain(_: BaseException | None = None) -> None:
-    """Drop the chain of a request that ends, in case the app context outlives it, as in a test."""
-    vars(_current_app_context()).pop("_condor", None)
-
-
-ctx: Context = CurrentContext(CurrentEventsManager())
-"""Follows the current app context: ``ctx.events.fire(Event(NAME, payload))`` from any view, job or command."""

@@ -1,0 +1,49 @@
+"""A deferral: one job that waits, with its event as it was, until the response is closed or the transaction ends."""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from collections.abc import Callable
+
+from flask import copy_current_request_context
+
+from .context import current_request
+from .event import snapshot
+from .job import name_of
+
+if t.TYPE_CHECKING:
+    from .context import Context
+    from .event import Event
+    from .signals import Call
+
+    Runner = Callable[[Event[t.Any], Call], None]
+    """Runs one job with its event, in a fresh app context; only ``BaseException`` and teardown errors leave it."""
+
+
+class Deferral:
+    """One job and its event, put off where it is made, with the request that is current there."""
+
+    def __init__(self, event: Event[t.Any], job: Call, run: Runner, ctx: Context) -> None:
+        self.event = snapshot(event)
+        self.job = name_of(job)
+        self.request = current_request()
+        self.logger = ctx.logger
+        self._run = functools.partial(run, self.event, job)
+        self._run_in_request = copy_current_request_context(self._run) if self.request else self._run
+
+    def run(self) -> None:
+        """Run the job, with its request readable again; no error of it leaves this.
+
+        While the request is still on it is read as it is: leaving a copy of its context would end it for the view too,
+        with its teardown functions called and its uploaded files closed.
+        """
+        run = self._run if current_request() is self.request else self._run_in_request
+        try:
+            run()
+        except Exception:  # of the app's teardown functions: the job's own were turned into values before
+            self.logger.exception("the context of job %s could not be closed", self.job)
+
+    def extra(self, action: str) -> dict[str, str]:
+        """Return what a log line about this tells beside its sentence."""
+        return {"action": action, "event_id": self.event.id, "event_name": self.event.name, "job": self.job}
