@@ -6,6 +6,7 @@ from typing import Any
 from typing import TypeVar
 
 import msgspec
+from flask import abort
 from flask import redirect
 from flask import request
 from flask import url_for
@@ -20,7 +21,10 @@ T = TypeVar("T")
 def read_input(kind: type[T]) -> T:
     """Return the posted form or JSON as *kind*; a `msgspec.MsgspecError` says what is wrong with it."""
     if request.is_json:
-        return msgspec.json.decode(request.get_data(), type=kind)
+        try:
+            return msgspec.json.decode(request.get_data(), type=kind)
+        except UnicodeDecodeError:
+            abort(400, "The JSON is not UTF-8.")
     return msgspec.convert(request.form.to_dict(), kind)
 
 

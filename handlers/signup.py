@@ -23,8 +23,8 @@ bp = Blueprint("signup", __name__)
 
 @dataclass
 class SignUp:
-    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\r\n]*$")]
-    email: Annotated[str, Meta(max_length=200, pattern=r"^[^@\s]+@[^@\s]+$")]
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\A[^\r\n]*\Z")]
+    email: Annotated[str, Meta(max_length=200, pattern=r"\A[^@\s]+@[^@\s]+\Z")]
     password: Annotated[str, Meta(min_length=8, max_length=200)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -313,7 +314,7 @@ def test_a_teardown_function_that_fails_after_one_job_does_not_stop_the_next(
 ) -> None:
     events_manager.register("x", lambda event, ctx: ran.append("next"), run="after_response")
 
-    @served.teardown_request
+    @served.teardown_appcontext
     def fail(error: BaseException | None) -> None:
         if "later" in ran:
             raise LookupError
@@ -321,7 +322,7 @@ def test_a_teardown_function_that_fails_after_one_job_does_not_stop_the_next(
     serve(served, ran)
 
     assert ran == ["now", "view", "sent", "later", "next"]
-    assert "the context of job later could not be closed" in caplog.text
+    assert "the app context of job later could not be closed" in caplog.text
 
 
 def test_without_such_jobs_the_response_passes_untouched(app: Flask, events_manager: EventsManager) -> None:
@@ -332,3 +333,84 @@ def test_without_such_jobs_the_response_passes_untouched(app: Flask, events_mana
     Condor(flask_app)
 
     assert flask_app.wsgi_app(create_environ(), None) is body  # type: ignore[arg-type]
+
+
+def test_request_teardown_functions_run_once_per_request_however_many_jobs_wait(served: Flask, ran: list[str]) -> None:
+    served.teardown_request(lambda error: ran.append("teardown"))
+
+    @served.get("/three")
+    def three() -> str:
+        for _ in range(3):
+            ctx.events.fire(Event("x"))
+        return ""
+
+    serve(served, ran, "/three")
+
+    assert ran.count("teardown") == 1
+    assert ran.count("later") == 3
+
+
+def test_a_teardown_function_may_fire_and_its_job_runs_once(served: Flask, ran: list[str]) -> None:
+    @served.teardown_request
+    def fire_at_teardown(error: BaseException | None) -> None:
+        ctx.events.fire(Event("x"))
+
+    serve(served, ran)
+
+    assert ran.count("later") == 2
+
+
+def test_a_response_that_fails_to_close_keeps_no_job_from_running(served: Flask, ran: list[str]) -> None:
+    def fail() -> None:
+        raise KeyError("missing")
+
+    @served.after_request
+    def break_closing(response: Response) -> Response:
+        response.call_on_close(fail)
+        return response
+
+    with pytest.raises(KeyError):
+        serve(served, ran)
+
+    assert ran[-1] == "later"
+
+
+@pytest.mark.parametrize("payload", [threading.Lock(), (number for number in range(3)), object()])
+def test_a_payload_that_cannot_be_copied_reaches_the_job_as_it_is(
+    app: Flask, events_manager: EventsManager, payload: Any
+) -> None:
+    seen: list[Any] = []
+    events_manager.register("x", lambda event, ctx: seen.append(event.payload), run="after_response")
+
+    @app.get("/")
+    def view() -> str:
+        ctx.events.fire(Event("x", payload))
+        return ""
+
+    app.test_client().get("/")
+
+    assert seen[0] is payload
+
+
+def test_the_limit_of_descendants_counts_those_of_all_put_off_jobs_together(
+    app: Flask, events_manager: EventsManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    children: list[int] = []
+
+    def multiply(event: Event, ctx: Context) -> None:
+        for _ in range(4_000):
+            ctx.events.fire(Event("child"))
+
+    events_manager.register("child", lambda event, ctx: children.append(event.depth))
+    for _ in range(3):
+        events_manager.register("x", lambda event, ctx: multiply(event, ctx), run="after_response")
+
+    @app.get("/")
+    def view() -> str:
+        ctx.events.fire(Event("x"))
+        return ""
+
+    app.test_client().get("/")
+
+    assert len(children) == 10_000
+    assert "led to more than 10,000 others" in caplog.text

@@ -203,3 +203,13 @@ def test_an_app_may_choose_how_async_jobs_run(ran: list[str], async_job: Any) ->
     app.extensions["condor"].fire(Event("x"))
 
     assert ran == ["own way", "async"]
+
+
+def test_an_async_job_that_runs_at_once_for_want_of_a_request_runs_in_a_loop_of_its_own(
+    events_manager: EventsManager, async_job: Any, ran: list[str]
+) -> None:
+    events_manager.register("x", async_job, run="after_response")
+
+    asyncio.run(events_manager.fire_async(Event("x")))
+
+    assert ran == ["async"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -170,3 +171,42 @@ def test_flask_s_own_request_is_the_one_in_the_context(app: Flask, events_manage
         ctx.events.fire(Event("x"))
 
     assert seen == [True]
+
+
+@pytest.mark.parametrize("first", ["emit", "fire_async", "emit_async"])
+def test_the_context_is_bound_to_its_app_whichever_way_the_event_was_fired(
+    app: Flask, events_manager: EventsManager, make_job: MakeJob, ran: list[str], first: str
+) -> None:
+    def start_thread(event: Event, ctx: Context) -> None:
+        thread = threading.Thread(target=lambda: ctx.events.fire(Event("done")))
+        thread.start()
+        thread.join()
+
+    events_manager.register("x", start_thread)
+    events_manager.register("done", make_job("done"))
+
+    with app.test_request_context():
+        if first == "emit":
+            ctx.events.emit("x")
+        else:
+            asyncio.run(ctx.events.fire_async(Event("x")) if first == "fire_async" else ctx.events.emit_async("x"))
+
+    assert ran == ["done"]
+
+
+def test_a_teardown_that_fires_leaves_no_request_behind_in_the_app_context_around_it() -> None:
+    app = Flask("around")
+    paths: list[Any] = []
+
+    @app.teardown_request
+    def fire_at_teardown(error: BaseException | None) -> None:
+        ctx.events.fire(Event("x"))
+
+    Condor(app)
+    app.extensions["condor"].register("x", lambda event, ctx: paths.append(ctx.request and ctx.request.path))
+
+    with app.app_context():
+        app.test_client().get("/gone")
+        ctx.events.fire(Event("x"))
+
+    assert paths == ["/gone", None]

@@ -75,3 +75,18 @@ def test_a_job_that_disables_events_does_not_stop_the_fire_under_way(
     ctx.events.fire(Event("x"))
 
     assert ran == ["second"]
+
+
+def test_two_blocks_that_overlap_leave_events_on_when_both_have_ended(
+    events_manager: EventsManager, make_job: MakeJob, ran: list[str]
+) -> None:
+    events_manager.register("x", make_job("job"))
+    first, second = events_manager.disable(), events_manager.disable()
+
+    first.close()
+    ctx.events.fire(Event("x"))
+    assert ran == []
+
+    second.close()
+    ctx.events.fire(Event("x"))
+    assert ran == ["job"]

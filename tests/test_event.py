@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
@@ -101,3 +104,11 @@ def test_an_event_can_be_annotated_with_the_type_of_its_payload() -> None:
 
 def test_an_event_shows_its_name_and_payload() -> None:
     assert repr(Event("order.completed", {"total": 3})) == "Event('order.completed', {'total': 3})"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda event: pickle.loads(pickle.dumps(event))])
+def test_a_copy_is_the_same_event(again: Callable[[Event], Event]) -> None:
+    event = Event("order.completed", {"total": 3})
+    other = again(event)
+
+    assert (other.id, other.fired_at, other.payload) == (event.id, event.fired_at, event.payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -209,7 +210,8 @@ def test_an_error_whose_text_cannot_be_read_or_is_enormous_is_still_told(events_
     [
         ("CONDOR_JOB_ERRORS", "ignore", "'raise' or 'log'"),
         ("CONDOR_JOB_ERRORS", None, "'raise' or 'log'"),
-        ("CONDOR_MAX_DEPTH", 0, "a whole number from 1"),
+        ("CONDOR_MAX_DEPTH", 0, "a whole number from 1 to 100"),
+        ("CONDOR_MAX_DEPTH", 101, "a whole number from 1 to 100"),
         ("CONDOR_MAX_DEPTH", "32", "a whole number from 1"),
         ("CONDOR_MAX_DEPTH", True, "a whole number from 1"),
     ],
@@ -237,3 +239,12 @@ def test_one_condor_may_serve_several_apps() -> None:
     condor.init_app(Flask("two"))
 
     assert registered == ["one", "two"]
+
+
+def test_jobs_failed_survives_pickling(events_manager: EventsManager, failing_job: Any) -> None:
+    events_manager.register("signed-up", failing_job, lambda event, ctx: None)
+
+    with pytest.raises(JobsFailed) as failed:
+        events_manager.fire(Event("signed-up"))
+
+    assert str(pickle.loads(pickle.dumps(failed.value))) == str(failed.value)

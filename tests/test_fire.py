@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,7 +105,14 @@ def test_a_name_that_is_no_text_is_refused(events_manager: EventsManager, name: 
         ctx.events.fire(Event(name))
 
 
-def test_something_that_is_no_event_is_refused_with_what_to_write(events_manager: EventsManager) -> None:
+def test_something_that_is_no_event_is_refused_with_what_to_write(app: Flask, events_manager: EventsManager) -> None:
+    events_manager.register("signed-up")
+    lookalike: Any = SimpleNamespace(name="signed-up")
+
+    with app.test_request_context():
+        ctx.events.fire(Event("signed-up"))
+        with pytest.raises(CondorError, match=r"takes an Event, got namespace\(name='signed-up'\)"):
+            ctx.events.fire(lookalike)
     with pytest.raises(CondorError, match=r"takes an Event, got 'signed-up'.*fire\(Event\(NAME, payload\)\)"):
         ctx.events.fire("signed-up")  # type: ignore[type-var]
 

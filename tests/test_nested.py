@@ -239,3 +239,83 @@ def test_what_a_job_does_to_the_event_s_jobs_changes_nothing_in_the_fire_under_w
             assert policy == "raise"
 
     assert "".join(ran) == "12nnn345" + "12nnn356"
+
+
+@pytest.mark.parametrize("entered", ["a request", "an app context", "the test client"])
+def test_a_chain_goes_on_through_contexts_that_its_jobs_enter(
+    app: Flask, events_manager: EventsManager, entered: str
+) -> None:
+    depths: list[int] = []
+    fire = ctx.events.fire
+
+    @app.get("/again")
+    def again() -> str:
+        ctx.events.fire(Event("x"))
+        return ""
+
+    def enter(event: Event, ctx: Context) -> None:
+        depths.append(event.depth)
+        if entered == "the test client":
+            app.test_client().get("/again")
+            return
+        with app.test_request_context() if entered == "a request" else app.app_context():
+            fire(Event("x"))
+
+    events_manager.register("x", enter)
+
+    with pytest.raises(EventLoop):
+        ctx.events.fire(Event("x"))
+
+    assert depths == list(range(1, 33))
+
+
+def test_a_request_that_a_job_enters_and_leaves_does_not_make_it_forget_its_depth(
+    app: Flask, events_manager: EventsManager
+) -> None:
+    depths: list[int] = []
+
+    def look_elsewhere_first(event: Event, ctx: Context) -> None:
+        depths.append(event.depth)
+        with app.test_request_context():
+            ctx.events.emit("nobody")
+        ctx.events.fire(Event("x"))
+
+    events_manager.register("x", look_elsewhere_first)
+
+    with pytest.raises(EventLoop):
+        ctx.events.fire(Event("x"))
+
+    assert depths == list(range(1, 33))
+
+
+def test_two_apps_that_fire_into_each_other_are_stopped(app: Flask, events_manager: EventsManager) -> None:
+    other = Flask("other")
+    Condor(other)
+    count = 0
+
+    def fire_in(target: EventsManager) -> Any:
+        def job(event: Event, ctx: Context) -> None:
+            nonlocal count
+            count += 1
+            target.fire(Event("ping"))
+
+        return job
+
+    events_manager.register("ping", fire_in(other.extensions["condor"]))
+    other.extensions["condor"].register("ping", fire_in(events_manager))
+
+    with pytest.raises(EventLoop):
+        events_manager.fire(Event("ping"))
+
+    assert count == 32
+
+
+def test_an_event_kept_as_a_constant_is_a_new_root_each_time_it_is_fired(
+    app: Flask, events_manager: EventsManager
+) -> None:
+    constant: Event = Event("x")
+    events_manager.register("x", fires("child"))
+    events_manager.register("child")
+
+    for _ in range(10_001):
+        ctx.events.fire(constant)

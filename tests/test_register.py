@@ -225,3 +225,52 @@ def test_two_apps_in_one_process_share_no_registration(app: Flask, events_manage
 
     with other.app_context(), pytest.raises(CondorError, match="event signed-up is not registered"):
         ctx.events.fire(Event("signed-up"))
+
+
+def test_a_wrapped_job_is_called_as_its_wrapper_takes_it(events_manager: EventsManager, ran: list[str]) -> None:
+    def job(event: Event, ctx: Context) -> None:
+        ran.append("job")
+
+    @functools.wraps(job)
+    def wrapper(event: Event, **kwargs: Any) -> None:
+        job(event, **kwargs)
+
+    wrapped: Any = wrapper
+    events_manager.register("x", wrapped)
+    ctx.events.fire(Event("x"))
+
+    assert ran == ["job"]
+
+
+def test_a_wrapper_that_cannot_take_ctx_is_refused(events_manager: EventsManager, make_job: MakeJob) -> None:
+    @functools.wraps(make_job("job"))
+    def wrapper(event: Event) -> None: ...
+
+    wrapped: Any = wrapper
+    with pytest.raises(CondorError, match="cannot be called as job"):
+        events_manager.register("x", wrapped)
+
+
+@pytest.mark.parametrize("kind", ["generator", "async generator"])
+def test_a_generator_whose_body_would_never_run_is_refused(events_manager: EventsManager, kind: str) -> None:
+    def generator(event: Event, ctx: Context) -> Any:
+        yield
+
+    async def async_generator(event: Event, ctx: Context) -> Any:
+        yield
+
+    with pytest.raises(CondorError, match="has a `yield` in it"):
+        events_manager.register("x", generator if kind == "generator" else async_generator)
+
+
+def test_a_class_may_be_a_job_whose_call_is_its_making(events_manager: EventsManager, ran: list[str]) -> None:
+    class Mail:
+        def __init__(self, event: Event, ctx: Context) -> None:
+            ran.append("made")
+
+        async def __call__(self, event: Event, ctx: Context) -> None: ...
+
+    events_manager.register("x", Mail)
+    ctx.events.fire(Event("x"))
+
+    assert ran == ["made"]

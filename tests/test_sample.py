@@ -113,6 +113,8 @@ def test_the_home_page_of_a_fresh_service_explains_itself(client: FlaskClient) -
         ("/signup", {}, 400, "missing required field `name`"),
         ("/signup", ADA | {"email": "nobody"}, 400, "`$.email`"),
         ("/signup", ADA | {"name": "Ada\r\nBcc: all@example.com"}, 400, "`$.name`"),
+        ("/signup", ADA | {"name": "Ada\n"}, 400, "`$.name`"),
+        ("/signup", ADA | {"email": "ada@example.com\n"}, 400, "`$.email`"),
         ("/signup", ADA | {"password": "short"}, 400, "length >= 8"),
         ("/signup", ADA | {"name": 7}, 400, "Expected `str`, got `int`"),
         ("/signup", [], 400, "Expected `object`, got `array`"),
@@ -131,7 +133,7 @@ def test_bad_input_is_answered_with_what_is_wrong_and_fires_nothing(
     assert (audit(service), mails(service)) == ([], [])
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"name": "\\ud800"}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"name": "\\ud800"}', b"\xff", b'{"name": "\xff"}'])
 def test_json_that_is_none_is_a_400(client: FlaskClient, body: bytes) -> None:
     assert client.post("/signup", data=body, content_type="application/json").status_code == 400
 

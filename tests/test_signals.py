@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import blinker
@@ -282,3 +283,39 @@ def test_registering_and_muting_while_others_fire_never_raises_and_misses_no_job
 
     assert (errors, missed) == ([], 0)
     assert fired > 1_000
+
+
+def test_receivers_that_the_garbage_collector_takes_at_any_moment_break_no_fire(events_manager: EventsManager) -> None:
+    class SelfReferring:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __call__(self, event: Event, ctx: Any) -> None: ...
+
+    events_manager.register(NAME)
+
+    for _ in range(1_000):
+        for _ in range(10):
+            events_manager.signal(NAME).connect(SelfReferring())
+        ctx.events.fire(Event(NAME))
+
+
+def test_equal_receivers_are_two_and_each_runs_once(events_manager: EventsManager) -> None:
+    runs: list[int] = []
+
+    @dataclass(eq=True)
+    class Receiver:
+        name: str = "equal"
+
+        def __call__(self, event: Event, ctx: Any) -> None:
+            runs.append(id(self))
+            raise ValueError
+
+    first, second = Receiver(), Receiver()
+    events_manager.register(NAME, first, second)
+
+    for _ in range(2):
+        with pytest.raises(JobsFailed, match="2 of 2"):
+            ctx.events.fire(Event(NAME))
+
+    assert runs == [id(first), id(second)] * 2

@@ -82,6 +82,20 @@ class Pending:
             )
 
 
+class Closing(ClosingIterator):
+    """A response body that finishes the pending jobs once it is closed, also when closing it fails."""
+
+    def __init__(self, body: Iterable[bytes], pending: Pending) -> None:
+        super().__init__(body)
+        self._pending = pending
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._pending.finish()
+
+
 class AfterResponse:
     """The WSGI middleware that finishes the pending jobs of each request once its response has been closed.
 
@@ -105,7 +119,7 @@ class AfterResponse:
         except BaseException:
             pending.finish()
             raise
-        closing = ClosingIterator(body, pending.finish)
+        closing = Closing(body, pending)
         if not self._app.testing:
             return closing
         try:

@@ -6,6 +6,7 @@ import typing as t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from contextvars import Token
 
 import click
 
@@ -17,7 +18,7 @@ from .event import Cause
 from .event import Event
 from .event import Family
 from .event import Origin
-from .event import originate
+from .event import root_origin
 from .job import AsyncCall
 from .job import name_of
 from .signals import Call
@@ -49,13 +50,24 @@ class Chain:
     jobs costs (benchmarks/dispatch.py).
     """
 
-    __slots__ = ("_awaits", "_beneath", "config", "ctx", "event", "job", "plans")
+    __slots__ = ("_awaits", "_beneath", "_outer_step", "config", "ctx", "event", "job", "plans", "replaced")
 
-    def __init__(self, ctx: Context, plans: dict[str, Plan], config: Config) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        plans: dict[str, Plan],
+        config: Config,
+        outer_step: Step | None = None,
+        *,
+        replaced: Chain | None = None,
+    ) -> None:
         self.ctx = ctx
+        self._outer_step = outer_step
+        self.replaced = replaced
+        """The chain that the app context had before a request began in it, and has again when that ends."""
         self.plans = plans
         self.config = config
-        self.event: Event[t.Any] | None = OUTSIDE if ctx.request is None else None
+        self.event: Event[t.Any] | None = OUTSIDE if ctx.request is None or outer_step else None
         """The event whose jobs run now; None in a request where none does."""
         self.job: Call = nobody
         self._awaits = 0
@@ -133,24 +145,22 @@ class Chain:
 
         :raises EventLoop: when it would make the chain too long, or its root's family too large.
         """
-        step = self._step()
+        step = self.step()
         if step is not None:
             return self._descend(*step, name)
         if self.ctx.request is not None:
             return None
         return Origin("cli" if click.get_current_context(silent=True) else "app", None, (), Family())
 
-    def _step(self) -> Step | None:
+    def step(self) -> Step | None:
+        """Return the event and the job that are being run here, be it in the app context around this one."""
         event, job = self.event, self.job
         if event is AWAITED:
             event, job = _awaited_step.get() or self._beneath
-        return None if event is None or event is OUTSIDE else (event, job)
+        return self._outer_step if event is None or event is OUTSIDE else (event, job)
 
     def _descend(self, parent: Event[t.Any], job: Call, name: str) -> Origin:
-        above = parent._origin
-        if above is None:
-            above = Origin("handler", None, (), Family())
-            originate(parent, above)
+        above = root_origin(parent)
         path = (*above.path, parent.name)
         if len(path) >= self.config.max_depth:
             raise EventLoop(f"event chain is longer than {self.config.max_depth} (CONDOR_MAX_DEPTH)", (*path, name))
@@ -158,3 +168,9 @@ class Chain:
             raise EventLoop(f"one event {path[0]!r} led to more than {MAX_DESCENDANTS:,} others", (*path, name))
         above.family.descendants += 1
         return Origin("job", Cause(parent.id, parent.name, name_of(job)), path, above.family)
+
+
+def chain_around(context: t.Any) -> Chain | None:
+    """Return the chain of the app context that was current when *context* was entered, if there is one."""
+    outer = context._cv_tokens[-1].old_value if context._cv_tokens else Token.MISSING
+    return getattr(outer, "_condor", None)

@@ -11,6 +11,8 @@ from .errors import ConfigInvalid
 
 MAX_DESCENDANTS = 10_000
 """How many events one root event may lead to."""
+DEEPEST = 100
+"""The longest chain that Python's own recursion limit surely leaves room for."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if job_errors not in ("raise", "log"):
             raise ConfigInvalid("CONDOR_JOB_ERRORS", job_errors, "'raise' or 'log'")
         max_depth = settings.get("CONDOR_MAX_DEPTH", 32)
-        if type(max_depth) is not int or max_depth < 1:
-            raise ConfigInvalid("CONDOR_MAX_DEPTH", max_depth, "a whole number from 1")
+        if type(max_depth) is not int or not 1 <= max_depth <= DEEPEST:
+            raise ConfigInvalid("CONDOR_MAX_DEPTH", max_depth, f"a whole number from 1 to {DEEPEST}")
         return cls(job_errors=job_errors, max_depth=max_depth)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import Logger
 
 from flask import current_app
@@ -13,6 +15,7 @@ from .errors import OutsideApp
 if t.TYPE_CHECKING:
     from flask import Flask
     from flask import Request
+    from flask.ctx import RequestContext
 
     from .manager import EventsManager
 
@@ -84,3 +87,25 @@ def current_request() -> Request | None:
     """Return the request that is current here, itself and not the proxy for it."""
     here = _cv_request.get(None)
     return here.request if here is not None else None
+
+
+def keep_request() -> RequestContext | None:
+    """Return what :func:`readable` needs to make the current request readable again when it has ended."""
+    here = _cv_request.get(None)
+    return here.copy() if here is not None else None
+
+
+@contextmanager
+def readable(kept: RequestContext | None) -> Iterator[None]:
+    """Make a request that has ended readable again: ``flask.request``, ``session``, ``url_for``.
+
+    Its context is not pushed, as leaving it would call the app's teardown functions a second time.
+    """
+    if kept is None or current_request() is kept.request:
+        yield
+        return
+    before = _cv_request.set(kept)
+    try:
+        yield
+    finally:
+        _cv_request.reset(before)

@@ -6,9 +6,11 @@ import typing as t
 
 from flask.globals import _cv_app
 
+from .chain import nobody
 from .context import HOW_TO_ENTER
 from .context import Context
 from .context import CurrentContext
+from .context import current_request
 from .errors import OutsideApp
 from .manager import EventsManager
 
@@ -17,10 +19,12 @@ if t.TYPE_CHECKING:
 
     from flask import Flask
 
+    from .chain import Chain
     from .config import Config
     from .manager import Delay
     from .manager import E
     from .registry import Registry
+    from .signals import Call
     from .signals import Plan
 
 _current_app_context = _cv_app.get
@@ -44,20 +48,21 @@ class CurrentEventsManager(EventsManager):
     def registry(self) -> Registry:
         return resolve_events_manager().registry
 
+    def _chain(self) -> Chain:
+        return resolve_events_manager()._chain()
+
     def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
         """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
         chain: t.Any = None
         plan: Plan | None = None
+        job: Call = nobody
         try:
             chain = _current_app_context()._condor  # type: ignore[attr-defined]  # a Chain, put there by _chain
-            plan = chain.plans[event.name]
+            plan = chain.plans[event.name] if event._origin is None else None
         except (AttributeError, LookupError, TypeError):
             pass
         if plan is None or chain.event is not None or delay is not None or at is not None:
-            manager = resolve_events_manager()
-            if chain is None and manager._chain().event is None:
-                return self.fire(event, delay, at)
-            return manager.fire(event, delay, at)
+            return self._fire_the_long_way(event, delay, at, is_first=chain is None)
         chain.event = event
         ctx = chain.ctx
         try:
@@ -69,10 +74,21 @@ class CurrentEventsManager(EventsManager):
             first_error = error
         finally:
             chain.event = None
-        failed = chain.job
-        failures, rest = [chain.failure(event, failed, first_error)], plan[plan.index(failed) + 1 :]
-        resolve_events_manager()._settle(event, plan, failures + chain.run(event, rest))
+        failures = [chain.failure(event, job, first_error), *chain.run(event, after(job, plan))]
+        resolve_events_manager()._settle(event, plan, failures)
         return event
+
+    def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None, *, is_first: bool) -> E:
+        manager = resolve_events_manager()
+        if is_first and manager._chain().event is None:
+            return self.fire(event, delay, at)
+        return manager.fire(event, delay, at)
+
+
+def after(job: Call, plan: Plan) -> Plan:
+    """Return what of *plan* comes after *job*."""
+    position = next(position for position, call in enumerate(plan) if call is job)
+    return plan[position + 1 :]
 
 
 def resolve_events_manager() -> EventsManager:
@@ -89,9 +105,14 @@ def resolve_events_manager() -> EventsManager:
     return manager
 
 
-def forget_chain(_: BaseException | None = None) -> None:
+def forget_chain(_: object, **__: object) -> None:
     """Drop the chain of a request that ends, in case the app context outlives it, as in a test."""
-    vars(_current_app_context()).pop("_condor", None)
+    here: t.Any = _current_app_context()
+    chain: Chain | None = getattr(here, "_condor", None)
+    if chain is not None and chain.ctx.request is current_request():
+        here._condor = chain.replaced
+        if chain.replaced is None:
+            del here._condor
 
 
 ctx: Context = CurrentContext(CurrentEventsManager())

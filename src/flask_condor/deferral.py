@@ -6,9 +6,8 @@ import functools
 import typing as t
 from collections.abc import Callable
 
-from flask import copy_current_request_context
-
-from .context import current_request
+from .context import keep_request
+from .context import readable
 from .event import snapshot
 from .job import name_of
 
@@ -27,22 +26,18 @@ class Deferral:
     def __init__(self, event: Event[t.Any], job: Call, run: Runner, ctx: Context) -> None:
         self.event = snapshot(event)
         self.job = name_of(job)
-        self.request = current_request()
         self.logger = ctx.logger
+        self._kept = keep_request()
+        self.request = self._kept.request if self._kept else None
         self._run = functools.partial(run, self.event, job)
-        self._run_in_request = copy_current_request_context(self._run) if self.request else self._run
 
     def run(self) -> None:
-        """Run the job, with its request readable again; no error of it leaves this.
-
-        While the request is still on it is read as it is: leaving a copy of its context would end it for the view too,
-        with its teardown functions called and its uploaded files closed.
-        """
-        run = self._run if current_request() is self.request else self._run_in_request
+        """Run the job, with its request readable again; no error of it leaves this."""
         try:
-            run()
+            with readable(self._kept):
+                self._run()
         except Exception:  # of the app's teardown functions: the job's own were turned into values before
-            self.logger.exception("the context of job %s could not be closed", self.job)
+            self.logger.exception("the app context of job %s could not be closed", self.job)
 
     def extra(self, action: str) -> dict[str, str]:
         """Return what a log line about this tells beside its sentence."""

@@ -121,6 +121,7 @@ class JobsFailed(CondorError, ExceptionGroup[Exception]):
     """
 
     failures: tuple[tuple[str, Exception], ...]
+    _made_of: tuple[str, tuple[tuple[str, Exception], ...], tuple[str, ...]]
 
     def __new__(cls, event_name: str, failures: Sequence[tuple[str, Exception]], ran: Sequence[str]) -> JobsFailed:
         told = ", ".join(f"{job} ({type(error).__name__}: {shorten(error)})" for job, error in failures)
@@ -132,7 +133,11 @@ class JobsFailed(CondorError, ExceptionGroup[Exception]):
             [error for _, error in failures],
         )
         self.failures = tuple(failures)
+        self._made_of = event_name, self.failures, tuple(ran)
         return self
+
+    def __reduce__(self) -> tuple[type[JobsFailed], tuple[object, ...]]:
+        return type(self), self._made_of
 
     def __init__(self, *args: object) -> None:
         super().__init__(self.message, self.exceptions)

@@ -102,6 +102,12 @@ class Event(msgspec.Struct, t.Generic[P], frozen=True, weakref=True, eq=False):
         """Whether this event repeats an older one on demand."""
         return self.source == "replay"
 
+    def __copy__(self) -> Event[P]:
+        return type(self)(self.name, self.payload, self.id, self._made_at, self._origin)
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return type(self), (self.name, self.payload, self.id, self._made_at, self._origin)
+
     def __repr__(self) -> str:
         return f"Event({self.name!r}, {self.payload!r})"
 
@@ -142,11 +148,22 @@ def uuid7(at: float) -> str:
     return str(UUID(bytes=bytes(bits)))
 
 
-def originate(event: Event[t.Any], origin: Origin) -> None:
+def originate(event: Event[t.Any], origin: Origin | None) -> None:
     """Write down where *event* came from; the one change that a fired event sees."""
     force_setattr(event, "_origin", origin)
 
 
+def root_origin(event: Event[t.Any]) -> Origin:
+    """Return where *event* came from, one family for all that follows from it and from its snapshots."""
+    if event._origin is None:
+        originate(event, Origin("handler", None, (), Family()))
+    return t.cast(Origin, event._origin)
+
+
 def snapshot(event: Event[P]) -> Event[P]:
-    """Return the same event with a shallow copy of its payload, which later changes to that dict do not reach."""
-    return Event(event.name, copy(event.payload), event.id, event._made_at, event._origin)
+    """Return the same event with its payload as it is now: a dict, list or set is copied, not what is in it."""
+    root_origin(event)
+    later = copy(event)
+    if type(event.payload) in (dict, list, set):
+        force_setattr(later, "payload", copy(event.payload))
+    return later

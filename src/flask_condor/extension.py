@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flask import Flask
+from flask import request_tearing_down
 
 from .after_response import AfterResponse
 from .config import Config
@@ -33,7 +34,7 @@ class Condor:
         if "condor" in app.extensions:
             raise AlreadyInitialised(app.name)
         manager = app.extensions["condor"] = EventsManager(app, Config.read(app.config))
-        app.teardown_request(forget_chain)
+        request_tearing_down.connect(forget_chain, app)
         app.wsgi_app = AfterResponse(app, app.wsgi_app, lambda: manager.registry.defers)  # type: ignore[method-assign]  # as Flask's docs add middleware
         register = register_events or self._register_events
         if register is not None:

@@ -56,6 +56,13 @@ class AsyncCall:
         return self._app.ensure_sync(self.function)(event, ctx=ctx)
 
 
+def is_same(one: object, other: object) -> bool:
+    """Tell whether two jobs are one and the same, not merely equal; a method is one per function and object."""
+    if inspect.ismethod(one) and inspect.ismethod(other):
+        return one.__func__ is other.__func__ and one.__self__ is other.__self__
+    return one is other
+
+
 def name_of(function: Callable[..., t.Any]) -> str:
     """Return the name that a person knows *function* by; of a callable object, that of its class."""
     if isinstance(function, functools.partial):
@@ -73,14 +80,17 @@ def check_job(job: object, app: Flask) -> None:
         hint = "Pass the function itself: job, not job()." if job is None else "Pass a function of (event, ctx)."
         raise JobInvalid(f"{job!r} is not a job: it cannot be called. {hint}")
     try:
-        inspect.signature(job).bind("event", ctx="ctx")
+        inspect.signature(job, follow_wrapped=False).bind("event", ctx="ctx")
     except ValueError as unreadable:
         raise JobInvalid(f"job {name_of(job)} has no readable signature: wrap it in a function.") from unreadable
     except TypeError as mismatch:
+        name = name_of(job) if name_of(job).isidentifier() else "job"
         raise JobInvalid(
             f"job {name_of(job)} cannot be called as job(event, ctx=ctx): {mismatch}."
-            f" Write it as `def {name_of(job)}(event, ctx)`; the second name matters, as ctx is passed by name."
+            f" Write it as `def {name}(event, ctx)`; the second name matters, as ctx is passed by name."
         ) from None
+    if inspect.isgeneratorfunction(job) or inspect.isasyncgenfunction(job):
+        raise JobInvalid(f"job {name_of(job)} has a `yield` in it: calling it would run nothing. Write it without.")
     if is_async(job):
         try:
             app.ensure_sync(as_coroutine_function(job))
@@ -94,6 +104,8 @@ def is_async(function: Callable[..., t.Any]) -> bool:
 
 def as_coroutine_function(function: t.Any) -> t.Any:
     """Return *function*, or of a callable object with an ``async def __call__`` that method."""
+    if isinstance(function, type):
+        return function
     called = getattr(function, "__call__", None)  # noqa: B004  # not asked whether it is callable, but for the method
     return called if inspect.iscoroutinefunction(called) else function
 
@@ -103,7 +115,7 @@ def ready(receiver: Callable[..., t.Any], app: Flask) -> Callable[[t.Any, t.Any]
     if is_async(receiver):
         return AsyncCall(as_coroutine_function(receiver), app)
     try:
-        second = list(inspect.signature(receiver).parameters.values())[1:2]
+        second = list(inspect.signature(receiver, follow_wrapped=False).parameters.values())[1:2]
     except (TypeError, ValueError):
         second = []
     if second and second[0].name == "ctx" and second[0].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:

@@ -7,11 +7,14 @@ import typing as t
 from contextlib import AbstractContextManager
 from contextlib import ExitStack
 from contextlib import nullcontext
+from contextvars import copy_context
+from threading import Thread
 
 from flask.globals import _cv_app
 
 from .chain import Chain
 from .chain import Failure
+from .chain import chain_around
 from .config import Config
 from .context import Context
 from .context import current_request
@@ -21,6 +24,8 @@ from .errors import EventLoop
 from .errors import JobsFailed
 from .event import Event
 from .event import originate
+from .job import AsyncCall
+from .job import loop_is_running
 from .job import name_of
 from .registry import Registry
 from .signals import Call
@@ -166,17 +171,15 @@ class EventsManager:
 
         Registrations made meanwhile count. Events fired meanwhile are gone: none of them runs later.
         """
-        return self._switch(enabled=False)
+        signals, restoring = self.registry.signals, ExitStack()
+        signals.disable(1)
+        restoring.callback(signals.disable, -1)
+        return restoring
 
     def enable(self) -> ExitStack:
         """Let events run again, for good, or until the ``with`` block ends."""
-        return self._switch(enabled=True)
-
-    def _switch(self, *, enabled: bool) -> ExitStack:
-        signals = self.registry.signals
-        before = signals.enable(enabled)
-        restoring = ExitStack()
-        restoring.callback(signals.enable, before)
+        signals, restoring = self.registry.signals, ExitStack()
+        restoring.callback(signals.disable, signals.enable())
         return restoring
 
     def _app_context(self) -> AbstractContextManager[object]:
@@ -189,9 +192,7 @@ class EventsManager:
         if delay is not None or at is not None:
             raise DelayUnavailable
         chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
-        origin = chain.origin_of(event.name)
-        if origin is not None:
-            originate(event, origin)
+        originate(event, chain.origin_of(event.name))
         return chain, plan
 
     def _chain(self) -> Chain:
@@ -199,7 +200,9 @@ class EventsManager:
         request = current_request()
         chain: Chain | None = getattr(here, "_condor", None)
         if chain is None or chain.ctx.request is not request:
-            chain = here._condor = Chain(Context(self.app, request, self), self.registry.signals.plans, self.config)
+            ctx, outer = Context(self.app, request, self), chain or chain_around(here)
+            beneath = outer.step() if outer is not None else None
+            chain = here._condor = Chain(ctx, self.registry.signals.plans, self.config, beneath, replaced=chain)
         return chain
 
     def _settle(self, event: Event[t.Any], plan: Plan, failures: list[Failure]) -> None:
@@ -214,5 +217,13 @@ class EventsManager:
         raise JobsFailed(event.name, failures, ran)
 
     def _run_later(self, event: Event[t.Any], job: Call) -> None:
-        with self.app.app_context():
-            self._chain().run(event, (job,), traceback=True)
+        def run() -> None:
+            with self.app.app_context():
+                self._chain().run(event, (job,), traceback=True)
+
+        if isinstance(job, AsyncCall) and loop_is_running():
+            thread = Thread(target=copy_context().run, args=(run,))
+            thread.start()
+            thread.join()
+        else:
+            run()

@@ -16,6 +16,7 @@ from .errors import JobRegisteredTwice
 from .errors import RunInvalid
 from .job import Job
 from .job import check_job
+from .job import is_same
 from .job import name_of
 from .job import ready
 from .signals import Call
@@ -70,17 +71,17 @@ class Registry:
         with self.signals.lock:
             jobs = self.jobs_of(name)
             for function in functions:
-                if all(job.function != function for job in jobs):
+                if not any(is_same(job.function, function) for job in jobs):
                     raise JobInvalid(f"job {name_of(function)} is not registered for event {name!r}.")
-            for job in jobs:
-                if job.function in functions:
-                    signal.disconnect(job.receiver)
-            self._jobs[name] = tuple(job for job in jobs if job.function not in functions)
+            leaving = [job for job in jobs if any(is_same(job.function, function) for function in functions)]
+            for job in leaving:
+                signal.disconnect(job.receiver)
+            self._jobs[name] = tuple(job for job in jobs if job not in leaving)
 
     def jobs_of(self, name: str) -> tuple[Job, ...]:
         """Return the jobs of *name* in the order they run, without those that were disconnected from the signal."""
-        connected = self.signals.signal(name).receivers.values()
-        return tuple(job for job in self._jobs.get(name, ()) if job.receiver in connected)
+        connected = list(self.signals.signal(name).receivers.values())
+        return tuple(job for job in self._jobs.get(name, ()) if any(is_same(job.receiver, one) for one in connected))
 
     def registered_signal(self, name: str) -> JobSignal:
         """Return the signal of a registered name.
@@ -129,5 +130,5 @@ def check_run(run: str) -> None:
 
 def refuse_double(function: JobFunction, name: str, run: Run, where: str, jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if job.function == function and job.run == run:
+        if is_same(job.function, function) and job.run == run:
             raise JobRegisteredTwice(name_of(function), name, job.where, where)

@@ -45,6 +45,9 @@ class OrderedSet(MutableSet[t.Any]):
     def discard(self, item: t.Any) -> None:
         self._items.pop(item, None)
 
+    def __or__(self, other: Iterable[t.Any]) -> OrderedSet:
+        return OrderedSet([*self._items, *other])
+
     def copy(self) -> OrderedSet:
         return OrderedSet(self._items)
 
@@ -127,7 +130,7 @@ class JobSignal(NamedSignal):
                 return ()
             if self._for_one_sender:
                 return tuple(self._signals.ready(receiver) for receiver in self.receivers_for(sender))
-            plan = tuple(self._ready(receiver) for receiver in self.receivers.values())
+            plan = tuple(self._ready(receiver) for receiver in list(self.receivers.values()))
             if self.is_registered and not self._mutings:
                 self._signals.keep_plan(self.name, plan)
             return plan
@@ -158,7 +161,7 @@ class Signals(Namespace):
         self.ready = ready
         self.lock = RLock()
         self.plans: dict[str, Plan] = {}
-        self.enabled = True
+        self._disabled = 0
 
     def signal(self, name: str, doc: str | None = None) -> JobSignal:
         """Return the signal for *name*, the same one each time; made when there is none yet."""
@@ -171,9 +174,19 @@ class Signals(Namespace):
         if self.enabled:
             self.plans[name] = plan
 
-    def enable(self, enabled: bool) -> bool:
-        """Switch every signal on or off for firing, and return how it was before."""
+    @property
+    def enabled(self) -> bool:
+        return self._disabled == 0
+
+    def disable(self, times: int) -> None:
+        """Switch firing off so many times more, or less when negative; it is on at zero."""
         with self.lock:
-            before, self.enabled = self.enabled, enabled
+            self._disabled = max(0, self._disabled + times)
             self.plans.clear()
-            return before
+
+    def enable(self) -> int:
+        """Switch firing on, and return how many times it was switched off."""
+        with self.lock:
+            times, self._disabled = self._disabled, 0
+            self.plans.clear()
+            return times
