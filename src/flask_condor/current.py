@@ -6,7 +6,6 @@ import typing as t
 
 from flask.globals import _cv_app
 
-from .chain import nobody
 from .context import HOW_TO_ENTER
 from .context import Context
 from .context import CurrentContext
@@ -53,16 +52,16 @@ class CurrentEventsManager(EventsManager):
 
     def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
         """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
-        chain: t.Any = None
-        plan: Plan | None = None
-        job: Call = nobody
+        chain: t.Any
+        plan: Plan
         try:
             chain = _current_app_context()._condor  # type: ignore[attr-defined]  # a Chain, put there by _chain
-            plan = chain.plans[event.name] if event._origin is None else None
+            plan = chain.plans[event.name]
+            is_plain_root = chain.event is event._origin  # both None: nothing runs here, and it was never fired
         except (AttributeError, LookupError, TypeError):
-            pass
-        if plan is None or chain.event is not None or delay is not None or at is not None:
-            return self._fire_the_long_way(event, delay, at, is_first=chain is None)
+            chain, plan, is_plain_root = None, (), False
+        if not is_plain_root or delay is not None or at is not None:
+            return self._fire_the_long_way(event, delay, at)
         chain.event = event
         ctx = chain.ctx
         try:
@@ -74,13 +73,14 @@ class CurrentEventsManager(EventsManager):
             first_error = error
         finally:
             chain.event = None
-        failures = [chain.failure(event, job, first_error), *chain.run(event, after(job, plan))]
+        failed: Call = job  # pyright: ignore[reportPossiblyUnboundVariable]  # it raised, so there is one
+        failures = [chain.failure(event, failed, first_error), *chain.run(event, after(failed, plan))]
         resolve_events_manager()._settle(event, plan, failures)
         return event
 
-    def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None, *, is_first: bool) -> E:
+    def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None) -> E:
         manager = resolve_events_manager()
-        if is_first and manager._chain().event is None:
+        if not hasattr(_current_app_context(), "_condor") and manager._chain().event is None:
             return self.fire(event, delay, at)
         return manager.fire(event, delay, at)
 
