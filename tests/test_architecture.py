@@ -22,7 +22,7 @@ LAYERS = (
     ("event",),
     ("job",),
     ("chain", "deferral"),
-    ("after_response",),
+    ("after_response", "transactions"),
     ("registry",),
     ("manager",),
     ("current",),

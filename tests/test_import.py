@@ -36,3 +36,14 @@ manager.fire(Event("x"))
 assert threading.active_count() == 1
 """
     assert modules_after(code).isdisjoint({"sqlalchemy", "sqlite3"})
+
+
+def test_the_first_job_that_waits_for_a_commit_imports_sqlalchemy_at_start() -> None:
+    code = """
+from flask import Flask
+from flask_condor import Condor
+app = Flask("simple")
+Condor(app)
+app.extensions["condor"].register("x", lambda event, ctx: None, run="after_commit")
+"""
+    assert {"sqlalchemy.orm", "flask_condor.transactions"} <= modules_after(code)

@@ -14,6 +14,7 @@ import pytest
 PACKAGE = Path(flask_condor.__file__).parent
 ROOT = Path(__file__).parent.parent
 
+COMMIT = "tests/test_after_commit.py::test_"
 DEFECTS = "tests/test_gocondor_defects.py::test_"
 ISOLATION = "tests/test_isolation.py::test_"
 NESTED = "tests/test_nested.py::test_"
@@ -103,6 +104,22 @@ MUTATIONS = {
         ],
         ["tests/test_prefork.py::test_workers_share_only_the_listening_socket_and_never_an_id"],
     ),
+    "after_commit jobs run when a SAVEPOINT is released": (
+        [("transactions.py", "held_by(session) if transaction.nested else None", "None")],
+        [COMMIT + "the_release_of_a_savepoint_is_no_commit"],
+    ),
+    "after_commit jobs outlive their rollback": (
+        [("transactions.py", '        if self.outcome == "committed":\n            for', '        if self.outcome != "closed":\n            for')],
+        [
+            COMMIT + "a_rollback_drops_the_job_for_good",
+            COMMIT + "a_savepoint_in_a_root_that_is_rolled_back_is_dropped_with_it",
+            COMMIT + "a_flush_that_fails_is_a_rollback_however_the_session_ends",
+        ],
+    ),
+    "after_commit jobs end the request of the view": (
+        [("deferral.py", "self._run if current_request() is self.request else self._run_in_request", "self._run_in_request")],
+        ["tests/test_flask_sqlalchemy.py::test_the_job_has_a_fresh_app_context_with_the_request_readable_and_leaves_that_of_the_view_alone"],
+    ),
     "defects 1 and 2: a global context": (
         SHARED_CHAIN,
         [DEFECTS + "1_the_request_context_is_no_global_each_job_has_that_of_its_own_request"],
@@ -150,7 +167,7 @@ MUTATIONS = {
         ["tests/test_after_response.py::test_the_limit_of_descendants_counts_those_of_all_put_off_jobs_together"],
     ),
     "defect 10: one manager for all apps": (
-        [("manager.py", "self._registry = Registry(app, self._run_later)", "self._registry = vars(Registry).get('one') or Registry(app, self._run_later)\n        Registry.one = self._registry")],
+        [("manager.py", "self._registry = Registry(app, self._run_later, session)", "self._registry = vars(Registry).get('one') or Registry(app, self._run_later, session)\n        Registry.one = self._registry")],
         [DEFECTS + "10_the_manager_is_no_global_two_apps_have_two"],
     ),
 }  # fmt: skip

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
     from .chain import Chain
     from .config import Config
+    from .manager import AnySession
     from .manager import Delay
     from .manager import E
     from .registry import Registry
@@ -50,7 +51,9 @@ class CurrentEventsManager(EventsManager):
     def _chain(self) -> Chain:
         return resolve_events_manager()._chain()
 
-    def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
+    def fire(
+        self, event: E, delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
+    ) -> E:
         """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
         chain: t.Any
         plan: Plan
@@ -60,8 +63,8 @@ class CurrentEventsManager(EventsManager):
             is_plain_root = chain.event is event._origin  # both None: nothing runs here, and it was never fired
         except (AttributeError, LookupError, TypeError):
             chain, plan, is_plain_root = None, (), False
-        if not is_plain_root or delay is not None or at is not None:
-            return self._fire_the_long_way(event, delay, at)
+        if not is_plain_root or delay is not None or at is not None or session is not None:
+            return self._fire_the_long_way(event, delay, at, session)
         chain.event = event
         ctx = chain.ctx
         try:
@@ -78,11 +81,11 @@ class CurrentEventsManager(EventsManager):
         resolve_events_manager()._settle(event, plan, failures)
         return event
 
-    def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None) -> E:
+    def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None, session: AnySession | None) -> E:
         manager = resolve_events_manager()
         if not hasattr(_current_app_context(), "_condor") and manager._chain().event is None:
-            return self.fire(event, delay, at)
-        return manager.fire(event, delay, at)
+            return self.fire(event, delay, at, session)
+        return manager.fire(event, delay, at, session)
 
 
 def after(job: Call, plan: Plan) -> Plan:

@@ -72,6 +72,16 @@ class RunInvalid(CondorError, ValueError):
     """The ``run`` word of a registration is unknown, or not available yet."""
 
 
+class SessionInvalid(CondorError, TypeError):
+    """What was given as a session is none that ``after_commit`` jobs can wait for."""
+
+    def __init__(self, where: str, value: object, expected: str) -> None:
+        super().__init__(
+            f"{where} is {value!r}: expected a {expected} of SQLAlchemy."
+            " Of Flask-SQLAlchemy pass db.session; of an AsyncSession pass its sync_session to fire()."
+        )
+
+
 class DelayUnavailable(CondorError, ValueError):
     """``delay`` or ``at`` was given, which this version cannot keep."""
 

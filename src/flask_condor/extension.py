@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from collections.abc import Callable
 
 from flask import Flask
@@ -13,27 +14,44 @@ from .current import forget_chain
 from .errors import AlreadyInitialised
 from .manager import EventsManager
 
+if t.TYPE_CHECKING:
+    from sqlalchemy.orm import scoped_session
+
+    AnyScoped = scoped_session[t.Any]
+
 
 class Condor:
     """Gives an app its events manager: ``Condor(app, register_events=register_events)``.
 
     :param app: the app, or None to call :meth:`init_app` later, for as many apps as you like.
     :param register_events: called once for each app, inside an app context of it, to make the registrations.
+    :param session: the scoped session whose commits ``after_commit`` jobs wait for; not needed with Flask-SQLAlchemy.
     """
 
-    def __init__(self, app: Flask | None = None, *, register_events: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        register_events: Callable[[], None] | None = None,
+        session: AnyScoped | None = None,
+    ) -> None:
         self._register_events = register_events
+        self._session = session
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, *, register_events: Callable[[], None] | None = None) -> None:
+    def init_app(
+        self, app: Flask, *, register_events: Callable[[], None] | None = None, session: AnyScoped | None = None
+    ) -> None:
         """Read the ``CONDOR_*`` settings of *app* and put its :class:`EventsManager` in ``app.extensions["condor"]``.
 
         :raises AlreadyInitialised: when the app has one. :raises ConfigInvalid: for a setting that means nothing.
+        :raises SessionInvalid: for a *session* that is no scoped session.
         """
         if "condor" in app.extensions:
             raise AlreadyInitialised(app.name)
-        manager = app.extensions["condor"] = EventsManager(app, Config.read(app.config))
+        manager = EventsManager(app, Config.read(app.config), self._session if session is None else session)
+        app.extensions["condor"] = manager
         request_tearing_down.connect(forget_chain, app)
         app.wsgi_app = AfterResponse(app, app.wsgi_app, lambda: manager.registry.defers)  # type: ignore[method-assign]  # as Flask's docs add middleware
         register = register_events or self._register_events

@@ -37,11 +37,14 @@ if t.TYPE_CHECKING:
     from datetime import timedelta
 
     from flask import Flask
+    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import scoped_session
 
     from .job import JobFunction
     from .job import Run
 
     Delay = timedelta | float | dict[str, float]
+    AnySession = Session | scoped_session[t.Any]
 E = t.TypeVar("E", bound="Event[t.Any]")
 
 ENTERED = nullcontext()
@@ -53,10 +56,10 @@ class EventsManager:
     It can be used where no app context is current, or another app's: it then enters a fresh one of its own app.
     """
 
-    def __init__(self, app: Flask, config: Config) -> None:
+    def __init__(self, app: Flask, config: Config, session: scoped_session[t.Any] | None = None) -> None:
         self._app = app
         self._config = config
-        self._registry = Registry(app, self._run_later)
+        self._registry = Registry(app, self._run_later, session)
 
     @property
     def app(self) -> Flask:
@@ -79,6 +82,10 @@ class EventsManager:
         :param run: "now": in the caller's thread, before ``fire`` returns; lost with the request when the process
             dies. "after_response": in the same thread once the response has been closed, in a fresh app context with
             the request still readable; dropped when the status is 5xx; at once outside a request; errors are logged.
+            "after_commit": likewise, once the outermost transaction that is open in the SQLAlchemy session has been
+            committed; dropped when that, or the SAVEPOINT in which the event was fired, is rolled back; at once when
+            no transaction is open. The session is that of ``fire(session=...)``, else that of ``Condor(session=...)``,
+            else Flask-SQLAlchemy's.
         :raises EventNameEmpty: and :raises EventInvalid: for a name that is none.
         :raises JobInvalid: for a job that cannot be called as ``job(event, ctx=ctx)``.
         :raises JobRegisteredTwice: for a job that *name* has already with this run word.
@@ -103,23 +110,27 @@ class EventsManager:
         """
         return self.registry.signals.signal(name)
 
-    def fire(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
+    def fire(
+        self, event: E, delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
+    ) -> E:
         """Run the jobs registered for ``event.name``, in the order registered, and return the event.
 
         Every ``now`` job has run when this returns, also when one of them fails; events that they fire are run at
-        once, depth first. ``after_response`` jobs have been put off. Does not promise that anything survives the end
-        of the process, nor that a job which failed is run again.
+        once, depth first. ``after_response`` and ``after_commit`` jobs have been put off. Does not promise that
+        anything survives the end of the process, nor that a job which failed is run again.
 
         :param event: what happened; its payload reaches the jobs as it is.
         :param delay: not available yet. :param at: not available yet.
+        :param session: the session whose commit the ``after_commit`` jobs wait for, when it is not the app's usual one.
         :raises EventNameEmpty: "event name is empty"; nothing has run.
         :raises EventNotRegistered: "event <name> is not registered"; nothing has run.
         :raises JobsFailed: when jobs failed, after all have run, with every error (``CONDOR_JOB_ERRORS="raise"``).
         :raises EventLoop: when events fire one another without an end.
         :raises DelayUnavailable: for *delay* or *at*; nothing has run.
+        :raises SessionInvalid: for a *session* that is none of SQLAlchemy's; nothing has run.
         """
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, strict=True)
+            chain, plan = self._prepare(event, delay, at, session, strict=True)
             self._settle(event, plan, chain.run(event, plan))
         return event
 
@@ -131,6 +142,7 @@ class EventsManager:
         id: str | None = None,
         delay: Delay | None = None,
         at: datetime | None = None,
+        session: AnySession | None = None,
     ) -> Event[t.Any]:
         """Make an event and fire it; unlike :meth:`fire`, a name that nobody listens to is accepted.
 
@@ -139,14 +151,16 @@ class EventsManager:
         """
         event = Event(name, data, id or "")
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, strict=False)
+            chain, plan = self._prepare(event, delay, at, session, strict=False)
             self._settle(event, plan, chain.run(event, plan))
         return event
 
-    async def fire_async(self, event: E, delay: Delay | None = None, at: datetime | None = None) -> E:
+    async def fire_async(
+        self, event: E, delay: Delay | None = None, at: datetime | None = None, *, session: AnySession | None = None
+    ) -> E:
         """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, strict=True)
+            chain, plan = self._prepare(event, delay, at, session, strict=True)
             self._settle(event, plan, await chain.run_async(event, plan))
         return event
 
@@ -158,11 +172,12 @@ class EventsManager:
         id: str | None = None,
         delay: Delay | None = None,
         at: datetime | None = None,
+        session: AnySession | None = None,
     ) -> Event[t.Any]:
         """Do as :meth:`emit` from an async view or job: await the async jobs, and call the others."""
         event = Event(name, data, id or "")
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, strict=False)
+            chain, plan = self._prepare(event, delay, at, session, strict=False)
             self._settle(event, plan, await chain.run_async(event, plan))
         return event
 
@@ -186,12 +201,14 @@ class EventsManager:
         here = _cv_app.get(None)
         return ENTERED if here is not None and here.app is self.app else self.app.app_context()
 
-    def _prepare(self, event: t.Any, delay: object, at: object, *, strict: bool) -> tuple[Chain, Plan]:
+    def _prepare(self, event: t.Any, delay: object, at: object, session: object, *, strict: bool) -> tuple[Chain, Plan]:
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
         if delay is not None or at is not None:
             raise DelayUnavailable
         chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
+        if session is not None:
+            plan = self.registry.sessions.join(plan, session)
         originate(event, chain.origin_of(event.name))
         return chain, plan
 

@@ -6,6 +6,7 @@ import functools
 import typing as t
 from collections.abc import Callable
 from collections.abc import Sequence
+from functools import cached_property
 
 from .after_response import Later
 from .errors import EventInvalid
@@ -19,26 +20,29 @@ from .job import check_job
 from .job import is_same
 from .job import name_of
 from .job import ready
-from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
 from .signals import Signals
 
 if t.TYPE_CHECKING:
     from flask import Flask
+    from sqlalchemy.orm import scoped_session
 
+    from .deferral import Runner
     from .event import Event
     from .job import JobFunction
     from .job import Run
+    from .transactions import Sessions
 
 
 class Registry:
     """The jobs of one app; safe to change while other threads fire.
 
     :param run_later: runs one job that was put off, with its event.
+    :param session: the scoped session whose transactions ``after_commit`` jobs wait for.
     """
 
-    def __init__(self, app: Flask, run_later: Callable[[Event, Call], None]) -> None:
+    def __init__(self, app: Flask, run_later: Runner, session: scoped_session[t.Any] | None) -> None:
         self._app = app
         self._ready = functools.partial(ready, app=app)
         self._run_later = run_later
@@ -46,6 +50,16 @@ class Registry:
         self.signals = Signals(self._ready)
         self.defers = False
         """Whether a job was ever registered to run after the response."""
+        self._session = session
+        if session is not None:
+            self.sessions  # noqa: B018  # looked at for its check, at start rather than in a request
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions whose transactions ``after_commit`` jobs wait for."""
+        from .transactions import Sessions  # imports SQLAlchemy, which an app without such jobs shall not pay
+
+        return Sessions(self._app, self._session)
 
     def add(self, name: str, functions: Sequence[JobFunction], run: Run, where: str) -> None:
         """Register all of *functions*, or none when one of them is refused."""
@@ -108,7 +122,10 @@ class Registry:
         return self.signals.signal(event.name).plan_for(event) if event.name in self.signals else ()
 
     def _receiver_of(self, function: JobFunction, run: Run) -> Callable[..., object]:
-        return function if run == "now" else Later(self._ready(function), self._run_later)
+        if run == "now":
+            return function
+        job = self._ready(function)
+        return Later(job, self._run_later) if run == "after_response" else self.sessions.receiver(job, self._run_later)
 
 
 def check_name(name: object) -> None:
@@ -119,13 +136,13 @@ def check_name(name: object) -> None:
 
 
 def check_run(run: str) -> None:
-    if run in ("after_commit", "queued"):
+    if run == "queued":
         raise RunInvalid(
-            f"run={run!r} needs the event log, which this version of Flask-Condor does not have yet."
-            " Use run='now' or run='after_response' until it does."
+            "run='queued' needs the event log, which this version of Flask-Condor does not have yet."
+            " Use 'now', 'after_response' or 'after_commit' until it does."
         )
-    if run not in ("now", "after_response"):
-        raise RunInvalid(f"run={run!r} is unknown: write 'now' (the default) or 'after_response'.")
+    if run not in ("now", "after_response", "after_commit"):
+        raise RunInvalid(f"run={run!r} is unknown: write 'now' (the default), 'after_response' or 'after_commit'.")
 
 
 def refuse_double(function: JobFunction, name: str, run: Run, where: str, jobs: Sequence[Job]) -> None:
