@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from typing import Any
 
@@ -210,3 +211,34 @@ def test_a_teardown_that_fires_leaves_no_request_behind_in_the_app_context_aroun
         ctx.events.fire(Event("x"))
 
     assert paths == ["/gone", None]
+
+
+def test_a_thread_that_shares_the_app_context_of_a_request_keeps_its_own_causes(
+    app: Flask, events_manager: EventsManager, ran: list[str]
+) -> None:
+    depths: list[tuple[str, int]] = []
+    started, release = threading.Event(), threading.Event()
+
+    def slow(event: Event, ctx: Context) -> None:
+        started.set()
+        release.wait(5)
+
+    events_manager.register("slow", slow)
+    events_manager.register("quick", lambda event, ctx: depths.append((event.name, event.depth)))
+
+    with app.test_request_context():
+        for name in ("slow", "quick"):
+            release.set()
+            ctx.events.fire(Event(name))
+        release.clear()
+        started.clear()
+        shared = contextvars.copy_context()
+        thread = threading.Thread(target=shared.run, args=(lambda: ctx.events.fire(Event("slow")),))
+        thread.start()
+        started.wait(5)
+        ctx.events.fire(Event("quick"))
+        release.set()
+        thread.join()
+        ctx.events.fire(Event("quick"))
+
+    assert depths == [("quick", 1)] * 3

@@ -59,11 +59,11 @@ MUTATIONS = {
         ],
     ),
     "G5 nested events lost": (
-        [("chain.py", "        before = self.event, self.job\n", "        before = self.event, self.job\n        plan = () if event.depth > 1 else plan\n")],
+        [("chain.py", "        before, self.event = self.event, event\n", "        before, self.event = self.event, event\n        plan = () if event.depth > 1 else plan\n")],
         [NESTED + "nested_events_run_depth_first_at_once", DEFECTS + "3_an_event_fired_by_a_job_is_not_lost"],
     ),
     "G5 a fire under way sees changes": (
-        [("chain.py", "                self.job = job\n", "                self.job = job\n                if job not in self.ctx.events.signal(event.name).plan_for(event):\n                    continue\n")],
+        [("chain.py", "            for job in plan:\n                try:\n                    job(event", "            for job in plan:\n                if job not in self.ctx.events.signal(event.name).plan_for(event):\n                    continue\n                try:\n                    job(event")],
         [NESTED + "what_a_job_does_to_the_event_s_jobs_changes_nothing_in_the_fire_under_way"],
     ),
     "G6 the first error ends the fire": (
@@ -117,7 +117,7 @@ MUTATIONS = {
         ],
     ),
     "after_commit jobs end the request of the view": (
-        [("deferral.py", "self._run if current_request() is self.request else self._run_in_request", "self._run_in_request")],
+        [("context.py", "    if kept is None or current_request() is kept.request:", "    if kept is None:"), ("context.py", "    before = _cv_request.set(kept)\n    try:\n        yield\n    finally:\n        _cv_request.reset(before)", "    with kept:\n        yield")],
         ["tests/test_flask_sqlalchemy.py::test_the_job_has_a_fresh_app_context_with_the_request_readable_and_leaves_that_of_the_view_alone"],
     ),
     "defects 1 and 2: a global context": (
@@ -159,7 +159,7 @@ MUTATIONS = {
         ["tests/test_context.py::test_a_teardown_that_fires_leaves_no_request_behind_in_the_app_context_around_it"],
     ),
     "G7 a chain ends where a context begins": (
-        [("manager.py", "outer = Context(self.app, request, self), chain or chain_around(here)", "outer = Context(self.app, request, self), None")],
+        [("manager.py", "is_nested=is_nested,", "is_nested=False,")],
         [NESTED + "a_chain_goes_on_through_contexts_that_its_jobs_enter", NESTED + "two_apps_that_fire_into_each_other_are_stopped"],
     ),
     "G7 each snapshot has a family": (

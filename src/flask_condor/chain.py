@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from contextvars import Token
+from types import CodeType
+from types import FrameType
+from types import FunctionType
 
 import click
 
@@ -20,6 +24,8 @@ from .event import Family
 from .event import Origin
 from .event import root_origin
 from .job import AsyncCall
+from .job import Step
+from .job import awaited_step
 from .job import name_of
 from .signals import Call
 from .signals import Plan
@@ -28,70 +34,65 @@ if t.TYPE_CHECKING:
     from .context import Context
 
 Failure = tuple[str, Exception]
-Step = tuple["Event[t.Any]", Call]
 
 OUTSIDE: Event[t.Any] = Event("outside a request")
-"""Stands for the running event where there is no request, so that the short way of ``fire`` is not taken."""
+"""Stands for the running event where ``fire`` has to look where it is, so that its short way is not taken."""
 AWAITED: Event[t.Any] = Event("in an event loop")
 """Stands for the running event while async jobs are awaited: which one is then a matter of the task."""
 
+RUNS_JOBS: set[CodeType] = set()
+"""The functions whose locals ``event`` and ``job`` are what they run."""
+F = t.TypeVar("F", bound=Callable[..., t.Any])
 
-def nobody(event: t.Any, ctx: t.Any) -> None:
-    """Stands for the running job where none has run yet."""
 
-
-_awaited_step: ContextVar[Step | None] = ContextVar("flask_condor.awaited_step", default=None)
+def runs_jobs(function: F) -> F:
+    """Mark a function that keeps the event and the job that it runs in its locals ``event`` and ``job``."""
+    RUNS_JOBS.add(t.cast(FunctionType, function).__code__)
+    return function
 
 
 class Chain:
-    """The events that are being fired in one app context, which belongs to one thread at a time (as Flask has it).
+    """The events that are being fired in one app context.
 
     A plain object on the app context: a ContextVar set and reset for each fire would cost 0.7 of what calling three
-    jobs costs (benchmarks/dispatch.py).
+    jobs costs, and writing down each job 0.1 (benchmarks/dispatch.py). So a nested fire, which is rarer, looks for its
+    cause on the stack.
     """
 
-    __slots__ = ("_awaits", "_beneath", "_outer_step", "config", "ctx", "event", "job", "plans", "replaced")
+    __slots__ = ("_awaits", "_beneath", "config", "ctx", "event", "plans", "replaced")
 
     def __init__(
-        self,
-        ctx: Context,
-        plans: dict[str, Plan],
-        config: Config,
-        outer_step: Step | None = None,
-        *,
-        replaced: Chain | None = None,
+        self, ctx: Context, plans: dict[str, Plan], config: Config, *, is_nested: bool, replaced: Chain | None
     ) -> None:
         self.ctx = ctx
-        self._outer_step = outer_step
-        self.replaced = replaced
-        """The chain that the app context had before a request began in it, and has again when that ends."""
         self.plans = plans
         self.config = config
-        self.event: Event[t.Any] | None = OUTSIDE if ctx.request is None or outer_step else None
+        self.event: Event[t.Any] | None = OUTSIDE if ctx.request is None or is_nested else None
         """The event whose jobs run now; None in a request where none does."""
-        self.job: Call = nobody
+        self.replaced = replaced
+        """The chain that the app context had before a request began in it, and has again when that ends."""
         self._awaits = 0
-        self._beneath: tuple[Event[t.Any] | None, Call] = None, nobody
+        self._beneath: Event[t.Any] | None = None
 
+    @runs_jobs
     def run(self, event: Event[t.Any], plan: Plan, *, traceback: bool = False) -> list[Failure]:
         """Call each of *plan* with *event*, in order, and return the failures; only ``BaseException`` passes.
 
         :param traceback: whether the log shows failures in full, as nobody will raise them.
         """
-        before = self.event, self.job
-        self.event = event
+        before, self.event = self.event, event
         failures = []
         try:
             for job in plan:
-                self.job = job
                 try:
                     job(event, self.ctx)
                 except Exception as error:  # the job border: errors become values here
                     failures.append(self.failure(event, job, error, traceback=traceback))
         finally:
-            self.event, self.job = before
+            self.event = before
         return failures
 
+    @runs_jobs
     async def run_async(self, event: Event[t.Any], plan: Plan) -> list[Failure]:
         """The same, awaiting the async jobs one after the other; other tasks may fire meanwhile."""
         failures = []
@@ -100,27 +101,26 @@ class Chain:
                 if not isinstance(job, AsyncCall):
                     failures += self.run(event, (job,))
                     continue
-                step = _awaited_step.set((event, job))
+                step = awaited_step.set((event, job))
                 try:
                     await job.function(event, ctx=self.ctx)
                 except Exception as error:  # the job border, as in run
                     failures.append(self.failure(event, job, error))
                 finally:
-                    _awaited_step.reset(step)
+                    awaited_step.reset(step)
         return failures
 
     @contextmanager
     def _awaiting(self) -> Iterator[None]:
         if self._awaits == 0:
-            self._beneath = self.event, self.job
-            self.event = AWAITED
+            self._beneath, self.event = self.event, AWAITED
         self._awaits += 1
         try:
             yield
         finally:
             self._awaits -= 1
             if self._awaits == 0:
-                self.event, self.job = self._beneath
+                self.event = self._beneath
 
     def failure(self, event: Event[t.Any], job: Call, error: Exception, *, traceback: bool = False) -> Failure:
         """Note on *error* which job it comes from, write it to the app's log, and return both."""
@@ -145,19 +145,12 @@ class Chain:
 
         :raises EventLoop: when it would make the chain too long, or its root's family too large.
         """
-        step = self.step()
+        step = None if self.event is None else step_here()
         if step is not None:
             return self._descend(*step, name)
         if self.ctx.request is not None:
             return None
         return Origin("cli" if click.get_current_context(silent=True) else "app", None, (), Family())
-
-    def step(self) -> Step | None:
-        """Return the event and the job that are being run here, be it in the app context around this one."""
-        event, job = self.event, self.job
-        if event is AWAITED:
-            event, job = _awaited_step.get() or self._beneath
-        return self._outer_step if event is None or event is OUTSIDE else (event, job)
 
     def _descend(self, parent: Event[t.Any], job: Call, name: str) -> Origin:
         above = root_origin(parent)
@@ -174,3 +167,13 @@ def chain_around(context: t.Any) -> Chain | None:
     """Return the chain of the app context that was current when *context* was entered, if there is one."""
     outer = context._cv_tokens[-1].old_value if context._cv_tokens else Token.MISSING
     return getattr(outer, "_condor", None)
+
+
+def step_here() -> Step | None:
+    """Return the event and the job that are being run here: on this thread's stack, or awaited by the current task."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in RUNS_JOBS and "job" in frame.f_locals:
+            return frame.f_locals["event"], frame.f_locals["job"]
+        frame = frame.f_back
+    return awaited_step.get()

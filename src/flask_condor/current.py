@@ -6,6 +6,8 @@ import typing as t
 
 from flask.globals import _cv_app
 
+from .chain import OUTSIDE
+from .chain import runs_jobs
 from .context import HOW_TO_ENTER
 from .context import Context
 from .context import CurrentContext
@@ -30,6 +32,12 @@ if t.TYPE_CHECKING:
 _current_app_context = _cv_app.get
 
 
+class BUSY:
+    """Stands for a chain that cannot take the short way."""
+
+    event = OUTSIDE
+
+
 class CurrentEventsManager(EventsManager):
     """``ctx.events``: the manager of whichever app is current where it is used."""
 
@@ -51,6 +59,7 @@ class CurrentEventsManager(EventsManager):
     def _chain(self) -> Chain:
         return resolve_events_manager()._chain()
 
+    @runs_jobs
     def fire(
         self, event: E, delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
     ) -> E:
@@ -60,16 +69,15 @@ class CurrentEventsManager(EventsManager):
         try:
             chain = _current_app_context()._condor  # type: ignore[attr-defined]  # a Chain, put there by _chain
             plan = chain.plans[event.name]
-            is_plain_root = chain.event is event._origin  # both None: nothing runs here, and it was never fired
+            origin = event._origin
         except (AttributeError, LookupError, TypeError):
-            chain, plan, is_plain_root = None, (), False
-        if not is_plain_root or delay is not None or at is not None or session is not None:
+            chain, plan, origin = BUSY, (), None
+        if chain.event is not origin or delay is not None or at is not None or session is not None:
             return self._fire_the_long_way(event, delay, at, session)
         chain.event = event
         ctx = chain.ctx
         try:
             for job in plan:
-                chain.job = job
                 job(event, ctx)
             return event
         except Exception as error:  # the job border, as in Chain.run

@@ -8,6 +8,7 @@ import sys
 import typing as t
 from collections.abc import Callable
 from collections.abc import Coroutine
+from contextvars import ContextVar
 
 import msgspec
 
@@ -37,6 +38,12 @@ class Job(msgspec.Struct, frozen=True, eq=False):
     """What is connected to the signal: the function itself, or what defers it."""
 
 
+Step = tuple[t.Any, Callable[[t.Any, t.Any], t.Any]]
+"""An event and the job that runs with it."""
+awaited_step: ContextVar[Step | None] = ContextVar("flask_condor.awaited_step", default=None)
+"""What is awaited in this task, or in the thread that runs an event loop for a job."""
+
+
 class AsyncCall:
     """Calls an ``async def`` job from synchronous code, by Flask's ``ensure_sync``.
 
@@ -53,7 +60,11 @@ class AsyncCall:
     def __call__(self, event: t.Any, ctx: t.Any) -> t.Any:
         if loop_is_running():
             raise AsyncJobInLoop(self.__name__)
-        return self._app.ensure_sync(self.function)(event, ctx=ctx)
+        step = awaited_step.set((event, self))
+        try:
+            return self._app.ensure_sync(self.function)(event, ctx=ctx)
+        finally:
+            awaited_step.reset(step)
 
 
 def is_same(one: object, other: object) -> bool:

@@ -15,6 +15,7 @@ from flask.globals import _cv_app
 from .chain import Chain
 from .chain import Failure
 from .chain import chain_around
+from .chain import step_here
 from .config import Config
 from .context import Context
 from .context import current_request
@@ -217,9 +218,9 @@ class EventsManager:
         request = current_request()
         chain: Chain | None = getattr(here, "_condor", None)
         if chain is None or chain.ctx.request is not request:
-            ctx, outer = Context(self.app, request, self), chain or chain_around(here)
-            beneath = outer.step() if outer is not None else None
-            chain = here._condor = Chain(ctx, self.registry.signals.plans, self.config, beneath, replaced=chain)
+            is_nested = (chain or chain_around(here)) is not None and step_here() is not None
+            ctx, plans = Context(self.app, request, self), self.registry.signals.plans
+            chain = here._condor = Chain(ctx, plans, self.config, is_nested=is_nested, replaced=chain)
         return chain
 
     def _settle(self, event: Event[t.Any], plan: Plan, failures: list[Failure]) -> None:
