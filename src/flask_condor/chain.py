@@ -7,7 +7,6 @@ import typing as t
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import Token
 from types import CodeType
 from types import FrameType
 from types import FunctionType
@@ -62,7 +61,7 @@ class Chain:
     __slots__ = ("_awaits", "_beneath", "config", "ctx", "event", "plans", "replaced")
 
     def __init__(
-        self, ctx: Context, plans: dict[str, Plan], config: Config, *, is_nested: bool, replaced: Chain | None
+        self, ctx: Context, plans: dict[str, Plan], config: Config, is_nested: bool, replaced: Chain | None
     ) -> None:
         self.ctx = ctx
         self.plans = plans
@@ -161,12 +160,6 @@ class Chain:
             raise EventLoop(f"one event {path[0]!r} led to more than {MAX_DESCENDANTS:,} others", (*path, name))
         above.family.descendants += 1
         return Origin("job", Cause(parent.id, parent.name, name_of(job)), path, above.family)
-
-
-def chain_around(context: t.Any) -> Chain | None:
-    """Return the chain of the app context that was current when *context* was entered, if there is one."""
-    outer = context._cv_tokens[-1].old_value if context._cv_tokens else Token.MISSING
-    return getattr(outer, "_condor", None)
 
 
 def step_here() -> Step | None:

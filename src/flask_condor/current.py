@@ -91,7 +91,7 @@ class CurrentEventsManager(EventsManager):
 
     def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None, session: AnySession | None) -> E:
         manager = resolve_events_manager()
-        if not hasattr(_current_app_context(), "_condor") and manager._chain().event is None:
+        if not hasattr(_current_app_context(), "_condor") and manager._new_chain(None).event is None:
             return self.fire(event, delay, at, session)
         return manager.fire(event, delay, at, session)
 
@@ -120,10 +120,12 @@ def forget_chain(_: object, **__: object) -> None:
     """Drop the chain of a request that ends, in case the app context outlives it, as in a test."""
     here: t.Any = _current_app_context()
     chain: Chain | None = getattr(here, "_condor", None)
-    if chain is not None and chain.ctx.request is current_request():
+    if chain is None or chain.ctx.request is not current_request():
+        return
+    if chain.replaced is None:
+        del here._condor
+    else:
         here._condor = chain.replaced
-        if chain.replaced is None:
-            del here._condor
 
 
 ctx: Context = CurrentContext(CurrentEventsManager())

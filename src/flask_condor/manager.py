@@ -7,6 +7,7 @@ import typing as t
 from contextlib import AbstractContextManager
 from contextlib import ExitStack
 from contextlib import nullcontext
+from contextvars import Token
 from contextvars import copy_context
 from threading import Thread
 
@@ -14,7 +15,6 @@ from flask.globals import _cv_app
 
 from .chain import Chain
 from .chain import Failure
-from .chain import chain_around
 from .chain import step_here
 from .config import Config
 from .context import Context
@@ -214,13 +214,21 @@ class EventsManager:
         return chain, plan
 
     def _chain(self) -> Chain:
+        chain: Chain | None = getattr(_cv_app.get(), "_condor", None)
+        if chain is None or chain.ctx.request is not current_request():
+            return self._new_chain(chain)
+        return chain
+
+    def _new_chain(self, replaced: Chain | None) -> Chain:
         here: t.Any = _cv_app.get()
-        request = current_request()
-        chain: Chain | None = getattr(here, "_condor", None)
-        if chain is None or chain.ctx.request is not request:
-            is_nested = (chain or chain_around(here)) is not None and step_here() is not None
-            ctx, plans = Context(self.app, request, self), self.registry.signals.plans
-            chain = here._condor = Chain(ctx, plans, self.config, is_nested=is_nested, replaced=chain)
+        is_nested = replaced is not None or here._cv_tokens[-1].old_value is not Token.MISSING
+        here._condor = chain = Chain(
+            Context(self._app, current_request(), self),
+            self._registry.signals.plans,
+            self._config,
+            is_nested and step_here() is not None,
+            replaced,
+        )
         return chain
 
     def _settle(self, event: Event[t.Any], plan: Plan, failures: list[Failure]) -> None:
