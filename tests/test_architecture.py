@@ -17,8 +17,8 @@ import flask_condor
 
 LAYERS = (
     ("errors", "signals"),
-    ("config",),
-    ("context",),
+    ("config", "due", "models", "payload", "retry"),
+    ("context", "database", "schema"),
     ("event",),
     ("job",),
     ("chain", "deferral"),

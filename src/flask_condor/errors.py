@@ -92,6 +92,65 @@ class DelayUnavailable(CondorError, ValueError):
         )
 
 
+class DelayInvalid(CondorError, ValueError):
+    """A ``delay`` or ``at`` that is no time to come."""
+
+
+class RuleInvalid(CondorError, ValueError):
+    """A rule of a registration (``retry``, ``timeout``, ``priority``, ``queue``) has a value that means nothing."""
+
+
+class PayloadNotSerializable(CondorError, TypeError):
+    """The payload of an event with a queued job is not what JSON can hold; no job has run and nothing is stored."""
+
+    def __init__(self, path: str, value: object, why: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is {shorten_repr(value)}, {why}. A queued job gets its payload from the event log, as JSON;"
+            " nothing was fired."
+        )
+
+
+class LogUnavailable(CondorError, RuntimeError):
+    """The event log could not be read or written: its database is locked, gone, full or read-only.
+
+    Nothing was accepted. A caller's transaction is as it was and may go on, without the event.
+    """
+
+
+class SchemaMismatch(CondorError, RuntimeError):
+    """The tables of the event log are of another version than this code."""
+
+    def __init__(self, found: int, expected: int) -> None:
+        cure = (
+            f"Upgrade Flask-Condor in this environment: its code knows version {expected}."
+            if found > expected
+            else "Run `flask events db upgrade` once, while no worker runs."
+        )
+        super().__init__(f"the event log's tables are of version {found}, and this code needs {expected}. {cure}")
+
+
+class DatabaseUnsupported(CondorError, ValueError):
+    """The event log cannot be kept in this kind of database."""
+
+    def __init__(self, backend: str, where: str) -> None:
+        super().__init__(
+            f"the event log cannot be kept in {backend} ({where}): it knows SQLite and PostgreSQL."
+            " Set CONDOR_DATABASE_URL to sqlite:///path or postgresql+psycopg://host/name."
+        )
+
+
+class DriverMissing(CondorError, RuntimeError):
+    """The package that talks to the event log's database is not installed."""
+
+    def __init__(self, driver: str) -> None:
+        super().__init__(f"no {driver} here to reach the event log: run pip install 'flask-condor[postgres]'.")
+
+
+class JobNotFindable(CondorError, ValueError):
+    """A queued job has no name by which a worker would find it again, or shares it with another job."""
+
+
 class JobInvalid(CondorError, TypeError):
     """What was registered cannot be called as ``job(event, ctx)``."""
 
@@ -162,4 +221,13 @@ def shorten(error: BaseException, length: int = 200) -> str:
         text = " ".join(str(error).split())
     except Exception:  # an exception's own __str__ may be broken, and must not hide the failure it tells of
         text = "its text could not be read"
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def shorten_repr(value: object, length: int = 100) -> str:
+    """Return the ``repr`` of *value*, at most *length* characters long; never raises."""
+    try:
+        text = repr(value)
+    except Exception:  # as in shorten
+        text = f"a {type(value).__name__}"
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import re
 import sys
 import typing as t
 from collections.abc import Callable
@@ -15,6 +17,8 @@ import msgspec
 from .errors import AsyncExtraMissing
 from .errors import AsyncJobInLoop
 from .errors import JobInvalid
+from .errors import RuleInvalid
+from .retry import Retry
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -27,15 +31,57 @@ if t.TYPE_CHECKING:
 Run = t.Literal["now", "after_response", "after_commit", "queued"]
 
 
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker treats the deliveries of one registration; of no effect on jobs that are not queued."""
+
+    retry: Retry = Retry()
+    timeout: float | None = None
+    """Seconds that one attempt may take; None for no limit."""
+    at_most_once: bool = False
+    """Whether a delivery whose worker was lost is dead at once, rather than run again."""
+    priority: int = 0
+    """Higher ones are claimed first."""
+    queue: str = "default"
+
+    def __post_init__(self) -> None:
+        for rule, holds, expected in (
+            ("retry", isinstance(self.retry, Retry), "a Retry, such as retry=Retry(max_attempts=3)"),
+            ("timeout", self.timeout is None or is_positive(self.timeout), "seconds above 0, or None for no limit"),
+            ("at_most_once", type(self.at_most_once) is bool, "True or False"),
+            ("priority", is_small_int(self.priority), "a whole number from -1000 to 1000"),
+            ("queue", is_queue_name(self.queue), "1 to 64 letters, digits, '_', '.' or '-'"),
+        ):
+            if not holds:
+                raise RuleInvalid(f"{rule}={getattr(self, rule)!r}: expected {expected}.")
+
+
+def is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and 0 < value < math.inf
+
+
+def is_small_int(value: object) -> bool:
+    return type(value) is int and abs(value) <= 1000
+
+
+def is_queue_name(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w.-]{1,64}", value) is not None
+
+
 class Job(msgspec.Struct, frozen=True, eq=False):
     """One job registered for one event name."""
 
     function: JobFunction
     run: Run
+    rules: Rules
     where: str
     """The file and line that registered it."""
     receiver: Callable[..., t.Any]
     """What is connected to the signal: the function itself, or what defers it."""
+
+    @property
+    def path(self) -> str:
+        """The name by which a worker finds the job again, and under which it is logged: "module:qualname"."""
+        return path_of(self.function)
 
 
 Step = tuple[t.Any, Callable[[t.Any, t.Any], t.Any]]
@@ -79,6 +125,14 @@ def name_of(function: Callable[..., t.Any]) -> str:
     if isinstance(function, functools.partial):
         return name_of(function.func)
     return getattr(function, "__name__", None) or type(function).__name__
+
+
+def path_of(function: Callable[..., t.Any]) -> str:
+    """Return "module:qualname" of *function*; of a partial, that of what it calls; of an object, that of its class."""
+    if isinstance(function, functools.partial):
+        return path_of(function.func)
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def check_job(job: object, app: Flask) -> None:

@@ -16,6 +16,7 @@ from .errors import JobInvalid
 from .errors import JobRegisteredTwice
 from .errors import RunInvalid
 from .job import Job
+from .job import Rules
 from .job import check_job
 from .job import is_same
 from .job import name_of
@@ -71,7 +72,7 @@ class Registry:
             jobs = list(self.jobs_of(name))
             for function in functions:
                 refuse_double(function, name, run, where, jobs)
-                jobs.append(Job(function, run, where, self._receiver_of(function, run)))
+                jobs.append(Job(function, run, Rules(), where, self._receiver_of(function, run)))
             self._jobs[name] = tuple(jobs)
             self.defers = self.defers or run == "after_response"
             signal = self.signals.signal(name)

@@ -1,0 +1,174 @@
+"""The event log's database: a Condor engine of its own, and the tables in it.
+
+An engine of the app's (Flask-SQLAlchemy's) is used as it is and never altered.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import sqlite3
+import time
+import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import create_engine
+from sqlalchemy import event
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy.exc import SQLAlchemyError
+
+from .errors import ConfigInvalid
+from .errors import DatabaseUnsupported
+from .errors import DriverMissing
+from .errors import LogUnavailable
+from .errors import shorten
+
+BUSY = 5.0
+"""Seconds to wait for another process's write to an SQLite file."""
+READING = "condor_reading"
+"""The execution option of a transaction that only reads: on SQLite it takes no write lock."""
+COMMITS_PER_CHECKPOINT = 200
+
+
+def check_url(text: str, where: str) -> URL:
+    """Return *text* as a URL with a driver that the log can use.
+
+    :param where: the setting it stands in, for the error.
+    :raises ConfigInvalid: for what is no database URL. :raises DatabaseUnsupported: for another kind of database.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise ConfigInvalid(where, text, "a database URL such as sqlite:///condor.db") from error
+    check_backend(url.get_backend_name(), where)
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ConfigInvalid(where, text, "a file: what is in memory is lost with the process, and no worker sees it")
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def check_backend(backend: str, where: str) -> None:
+    if backend not in ("sqlite", "postgresql"):
+        raise DatabaseUnsupported(backend, where)
+
+
+def open_database(url: URL) -> Engine:
+    """Return a new engine for *url*; it connects when it is first used.
+
+    On SQLite: WAL, ``synchronous=FULL``, every writing transaction begins with BEGIN IMMEDIATE, and checkpoints are
+    made by one process at a time. No connection of it crosses a fork.
+
+    :raises DriverMissing: when the driver is not installed.
+    """
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        engine = create_engine(url, **({"pool_pre_ping": True} if url.get_backend_name() == "postgresql" else {}))
+    except (ImportError, NoSuchModuleError) as missing:
+        raise DriverMissing(url.get_driver_name()) from missing
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", set_up_connection)
+        event.listen(engine, "begin", begin)
+        checkpointer = Checkpointer(t.cast(str, url.database))
+        event.listen(engine, "commit", checkpointer.count)
+        event.listen(engine, "checkin", checkpointer.checkpoint)
+    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    return engine
+
+
+def set_up_connection(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None
+    for setting in ("busy_timeout = 0", "journal_mode = WAL", "synchronous = FULL", "mmap_size = 0"):
+        set_patiently(connection, f"PRAGMA {setting}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction; a writing one waits up to BUSY seconds for its turn.
+
+    Not by SQLite's own busy timeout: its waits grow to 0.1 s, and a process that waits so starves beside one that
+    writes without a pause. Short naps of random length give each its turn.
+    """
+    if connection.get_execution_options().get(READING):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw = t.cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    set_patiently(raw, "BEGIN IMMEDIATE")
+
+
+def set_patiently(connection: sqlite3.Connection, statement: str) -> None:
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.0002, 0.002))
+
+
+def is_busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+class Checkpointer:
+    """Moves the write-ahead log of an SQLite file into it now and then, in one process at a time.
+
+    SQLite before 3.51.3 can corrupt a file when two connections checkpoint at once (its release notes call it the
+    WAL-reset bug), so its automatic checkpoints are off on Condor's connections, and a lock file lets one of them in.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._lock = f"{path}-checkpoint"
+        self._commits = 0
+
+    def count(self, _: Connection) -> None:
+        self._commits += 1
+
+    def checkpoint(self, connection: sqlite3.Connection | None, _: object) -> None:
+        """Checkpoint on a connection that goes back to its pool, when enough was written and no one else does."""
+        if self._commits < COMMITS_PER_CHECKPOINT or connection is None:
+            return
+        self._commits = 0
+        try:
+            with open(self._lock, "a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (OSError, sqlite3.Error):
+            return  # another process is at it, or the disk is full: the next round tries again
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an error of the database into one that says what became of *what*.
+
+    :raises LogUnavailable: naming the likely cause and the next step.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise LogUnavailable(f"{what}: {cause_of(error)}") from error
+
+
+def cause_of(error: Exception) -> str:
+    inner = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(inner, "sqlite_errorcode", 0) or 0
+    known = {
+        sqlite3.SQLITE_BUSY: f"the database stayed locked for {BUSY:.0f} s. Find what holds a transaction open in it.",
+        sqlite3.SQLITE_FULL: "the disk is full. Free some space; nothing that was accepted is lost.",
+        sqlite3.SQLITE_READONLY: "the database may not be written. Give this user the right to its file and folder.",
+        sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened. Look at CONDOR_DATABASE_URL and its folder.",
+        sqlite3.SQLITE_IOERR: "the disk failed. Look at the system's log.",
+        sqlite3.SQLITE_CORRUPT: "the database file is damaged. Restore it from a backup.",
+        sqlite3.SQLITE_NOTADB: "the file is no SQLite database. Look at CONDOR_DATABASE_URL.",
+    }
+    return known.get(code & 0xFF, f"{type(inner).__name__}: {shorten(t.cast(BaseException, inner))}")

@@ -1,0 +1,80 @@
+"""The version of the event log's tables: made when there are none, upgraded on request, refused when newer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import insert
+from sqlalchemy import inspect
+from sqlalchemy import select
+from sqlalchemy import text
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateTable
+
+from .errors import SchemaMismatch
+from .models import VERSION
+from .models import metadata
+from .models import versions
+
+CREATING = 0x0C0D0
+"""The PostgreSQL advisory lock under which the tables are made and changed."""
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
+"""What leads from each older version of the tables to the next, by the version it starts from."""
+
+
+def version_in(connection: Connection) -> int | None:
+    """Return the version of the tables in the database, or None when it has none."""
+    if not inspect(connection).has_table(versions.name):
+        return None
+    return connection.scalar(select(versions.c.version))
+
+
+def ensure_schema(connection: Connection) -> bool:
+    """Make the tables where there are none, in the transaction of *connection*; return whether it made them.
+
+    :raises SchemaMismatch: when there are some, of another version than :data:`~flask_condor.models.VERSION`.
+    """
+    found = version_in(connection)
+    if found is None:
+        lock(connection)
+        found = version_in(connection)
+    if found is None:
+        make_tables(connection)
+        return True
+    if found != VERSION:
+        raise SchemaMismatch(found, VERSION)
+    return False
+
+
+def upgrade(connection: Connection) -> tuple[int | None, int]:
+    """Bring the tables to this code's version, in the transaction of *connection*; return the old and new version.
+
+    :raises SchemaMismatch: when they are newer than this code.
+    """
+    lock(connection)
+    found = version_in(connection)
+    if found is None:
+        make_tables(connection)
+        return None, VERSION
+    if found > VERSION:
+        raise SchemaMismatch(found, VERSION)
+    for version in range(found, VERSION):
+        MIGRATIONS[version](connection)
+        connection.execute(update(versions).values(version=version + 1))
+    return found, VERSION
+
+
+def make_tables(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            connection.execute(CreateIndex(index, if_not_exists=True))
+    connection.execute(insert(versions).values(version=VERSION))
+
+
+def lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATING})
