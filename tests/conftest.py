@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,8 @@ MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
 
 
 @pytest.fixture
-def app() -> Flask:
-    app = Flask("test")
+def app(tmp_path: Path) -> Flask:
+    app = Flask("test", instance_path=str(tmp_path))
     app.testing = True
     Condor(app)
     return app
@@ -47,7 +48,7 @@ def make_job(ran: list[Any]) -> MakeJob:
         def job(event: Event[Any], ctx: Context) -> None:
             ran.append(name)
 
-        job.__name__ = name
+        job.__name__ = job.__qualname__ = name
         return job
 
     return make

@@ -335,7 +335,7 @@ def test_a_forgotten_commit_is_an_error_that_names_the_event_and_the_line(
     place = f"{__file__}:{forget.__code__.co_firstlineno + 1}"
     assert ran == []
     assert errors_in(caplog) == [
-        f"event x fired at {place} was never committed: call commit(). Its after_commit jobs are dropped."
+        f"event x fired at {place} was never committed: call commit(). What was to follow from it is dropped."
     ]
     told = vars(caplog.records[0])
     assert told["action"] == "event_never_committed"

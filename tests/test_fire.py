@@ -117,20 +117,6 @@ def test_something_that_is_no_event_is_refused_with_what_to_write(app: Flask, ev
         ctx.events.fire("signed-up")  # type: ignore[type-var]
 
 
-@pytest.mark.parametrize("when", [{"delay": 5}, {"delay": {"hours": 1}}, {"at": "tomorrow"}])
-def test_a_delay_is_refused_with_a_sentence_and_nothing_runs(
-    events_manager: EventsManager, make_job: MakeJob, ran: list[str], when: Any
-) -> None:
-    events_manager.register("signed-up", make_job("job"))
-
-    with pytest.raises(CondorError, match="delay and at need queued jobs"):
-        ctx.events.fire(Event("signed-up"), **when)
-    with pytest.raises(CondorError, match="delay and at need queued jobs"):
-        ctx.events.emit("signed-up", **when)
-
-    assert ran == []
-
-
 def test_a_bound_manager_fires_without_an_app_context_around(make_job: MakeJob, ran: list[str]) -> None:
     elsewhere = Flask("elsewhere")
     Condor(elsewhere)

@@ -221,7 +221,7 @@ def test_a_view_that_forgets_to_commit_is_told_of_with_its_line(
 
     line = view.__code__.co_firstlineno + 6
     assert errors_in(caplog) == [
-        f"event x fired at {__file__}:{line} was never committed: call commit(). Its after_commit jobs are dropped."
+        f"event x fired at {__file__}:{line} was never committed: call commit(). What was to follow from it is dropped."
     ]
 
 

@@ -114,11 +114,6 @@ def test_jobs_are_registered_together_or_not_at_all(
     assert ran == []
 
 
-def test_the_run_word_to_come_is_refused_with_a_sentence(events_manager: EventsManager) -> None:
-    with pytest.raises(CondorError, match="run='queued' needs the event log, which this version.*does not have yet"):
-        events_manager.register("signed-up", lambda event, ctx: None, run="queued")
-
-
 def test_an_unknown_run_word_is_refused(events_manager: EventsManager) -> None:
     with pytest.raises(CondorError, match="run='later' is unknown: write 'now'"):
         events_manager.register("signed-up", lambda event, ctx: None, run="later")  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ import click
 from .config import MAX_DESCENDANTS
 from .config import Config
 from .errors import EventLoop
+from .errors import JobsFailed
 from .errors import shorten
 from .event import Cause
 from .event import Event
@@ -31,6 +32,7 @@ from .signals import Plan
 
 if t.TYPE_CHECKING:
     from .context import Context
+    from .errors import LogUnavailable
 
 Failure = tuple[str, Exception]
 
@@ -92,6 +94,15 @@ class Chain:
         return failures
 
     @runs_jobs
+    def call(self, event: Event[t.Any], job: Call) -> t.Any:
+        """Call one *job* with *event*, and return or raise what it does."""
+        before, self.event = self.event, event
+        try:
+            return job(event, self.ctx)
+        finally:
+            self.event = before
+
+    @runs_jobs
     async def run_async(self, event: Event[t.Any], plan: Plan) -> list[Failure]:
         """The same, awaiting the async jobs one after the other; other tasks may fire meanwhile."""
         failures = []
@@ -120,6 +131,25 @@ class Chain:
             self._awaits -= 1
             if self._awaits == 0:
                 self.event = self._beneath
+
+    def settle(
+        self, event: Event[t.Any], plan: Plan, failures: list[Failure], refusal: LogUnavailable | None = None
+    ) -> None:
+        """Raise what a fire that has run all of *plan* ends with, if anything.
+
+        :param refusal: why its queued jobs were not accepted.
+        """
+        if refusal is not None:
+            raise refusal
+        if not failures or self.config.job_errors == "log":
+            return
+        for _, error in failures:
+            if isinstance(error, EventLoop):
+                raise error
+        ran = [name_of(job) for job in plan]
+        for job, _ in failures:
+            ran.remove(job)
+        raise JobsFailed(event.name, failures, ran)
 
     def failure(self, event: Event[t.Any], job: Call, error: Exception, *, traceback: bool = False) -> Failure:
         """Note on *error* which job it comes from, write it to the app's log, and return both."""
@@ -159,6 +189,7 @@ class Chain:
         if above.family.descendants >= MAX_DESCENDANTS:
             raise EventLoop(f"one event {path[0]!r} led to more than {MAX_DESCENDANTS:,} others", (*path, name))
         above.family.descendants += 1
+        above.family.root_id = above.family.root_id or parent.id
         return Origin("job", Cause(parent.id, parent.name, name_of(job)), path, above.family)
 
 

@@ -24,6 +24,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_depth: int
     """``CONDOR_MAX_DEPTH``: how many events long a chain of events that fire one another may grow."""
 
+    database_url: str | None
+    """``CONDOR_DATABASE_URL``: where the event log is kept, when not in the app's own database or instance folder."""
+
+    log: t.Literal["all", "queued", "off"]
+    """``CONDOR_LOG``: which runs are recorded once the event log is on; "off" leaves only the queue itself."""
+
     @classmethod
     def read(cls, settings: Mapping[str, t.Any]) -> Config:
         """Return the checked settings of ``app.config``.
@@ -36,4 +42,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_depth = settings.get("CONDOR_MAX_DEPTH", 32)
         if type(max_depth) is not int or not 1 <= max_depth <= DEEPEST:
             raise ConfigInvalid("CONDOR_MAX_DEPTH", max_depth, f"a whole number from 1 to {DEEPEST}")
-        return cls(job_errors=job_errors, max_depth=max_depth)
+        database_url = settings.get("CONDOR_DATABASE_URL")
+        if database_url is not None and not (isinstance(database_url, str) and database_url):
+            raise ConfigInvalid("CONDOR_DATABASE_URL", database_url, "a database URL such as sqlite:///condor.db")
+        log = settings.get("CONDOR_LOG", "all")
+        if log not in ("all", "queued", "off"):
+            raise ConfigInvalid("CONDOR_LOG", log, "'all', 'queued' or 'off'")
+        return cls(job_errors=job_errors, max_depth=max_depth, database_url=database_url, log=log)

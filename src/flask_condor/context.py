@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import Logger
 
+import msgspec
 from flask import current_app
+from flask.globals import _cv_app
 from flask.globals import _cv_request
 
 from .errors import OutsideApp
@@ -22,6 +24,15 @@ if t.TYPE_CHECKING:
 HOW_TO_ENTER = "Wrap the code in `with app.app_context():`, as Flask itself asks for."
 
 
+class Delivery(msgspec.Struct, frozen=True):
+    """What a job can tell of its own run in a worker."""
+
+    id: int
+    """The same for every attempt, so that a job can tell whether it has done its work before."""
+    attempt: int
+    """1 for the first start; a start counts also when its worker was killed."""
+
+
 class Context:
     """The second argument of every job.
 
@@ -29,14 +40,17 @@ class Context:
     app and its request, whatever context is current.
     """
 
-    __slots__ = ("_app", "_request", "events")
+    __slots__ = ("_app", "_delivery", "_request", "events")
 
     events: EventsManager
     """Fires further events: ``ctx.events.fire(Event(NAME, payload))``."""
 
-    def __init__(self, app: Flask, request: Request | None, events: EventsManager) -> None:
+    def __init__(
+        self, app: Flask, request: Request | None, events: EventsManager, delivery: Delivery | None = None
+    ) -> None:
         self._app = app
         self._request = request
+        self._delivery = delivery
         self.events = events
 
     @property
@@ -48,6 +62,11 @@ class Context:
     def request(self) -> Request | None:
         """The request in which the event was fired, or None when it was fired outside one."""
         return self._request
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """The delivery that a worker runs the job for, or None outside a worker."""
+        return self._delivery
 
     @property
     def logger(self) -> Logger:
@@ -78,6 +97,11 @@ class CurrentContext(Context):
     @property
     def request(self) -> Request | None:
         return current_request()
+
+    @property
+    def delivery(self) -> Delivery | None:
+        here = getattr(_cv_app.get(None), "_condor", None)
+        return here.ctx.delivery if here is not None else None
 
     def __repr__(self) -> str:
         return f"<ctx of {current_app.name!r}>" if current_app else "<ctx outside an app>"

@@ -22,9 +22,10 @@ if t.TYPE_CHECKING:
 
     from .chain import Chain
     from .config import Config
+    from .due import Delay
     from .manager import AnySession
-    from .manager import Delay
     from .manager import E
+    from .queueing import Queueing
     from .registry import Registry
     from .signals import Call
     from .signals import Plan
@@ -56,6 +57,10 @@ class CurrentEventsManager(EventsManager):
     def registry(self) -> Registry:
         return resolve_events_manager().registry
 
+    @property
+    def queueing(self) -> Queueing:
+        return resolve_events_manager().queueing
+
     def _chain(self) -> Chain:
         return resolve_events_manager()._chain()
 
@@ -86,7 +91,7 @@ class CurrentEventsManager(EventsManager):
             chain.event = None
         failed: Call = job  # pyright: ignore[reportPossiblyUnboundVariable]  # it raised, so there is one
         failures = [chain.failure(event, failed, first_error), *chain.run(event, after(failed, plan))]
-        resolve_events_manager()._settle(event, plan, failures)
+        chain.settle(event, plan, failures)
         return event
 
     def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None, session: AnySession | None) -> E:

@@ -60,12 +60,13 @@ def check_backend(backend: str, where: str) -> None:
         raise DatabaseUnsupported(backend, where)
 
 
-def open_database(url: URL) -> Engine:
-    """Return a new engine for *url*; it connects when it is first used.
+def open_database(url: URL, *, is_of_app: bool = False) -> Engine:
+    """Return a new engine for *url*; it connects when it is first used. No connection of it crosses a fork.
 
-    On SQLite: WAL, ``synchronous=FULL``, every writing transaction begins with BEGIN IMMEDIATE, and checkpoints are
-    made by one process at a time. No connection of it crosses a fork.
+    On SQLite every writing transaction begins with BEGIN IMMEDIATE and ends with ``synchronous=FULL``; the file is
+    in WAL mode, and checkpoints are made by one process at a time.
 
+    :param is_of_app: whether the file is the app's, whose journal mode and checkpoints are not ours to change.
     :raises DriverMissing: when the driver is not installed.
     """
     if url.get_backend_name() == "sqlite" and url.database:
@@ -77,6 +78,8 @@ def open_database(url: URL) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", set_up_connection)
         event.listen(engine, "begin", begin)
+    if engine.dialect.name == "sqlite" and not is_of_app:
+        event.listen(engine, "connect", use_wal)
         checkpointer = Checkpointer(t.cast(str, url.database))
         event.listen(engine, "commit", checkpointer.count)
         event.listen(engine, "checkin", checkpointer.checkpoint)
@@ -86,8 +89,14 @@ def open_database(url: URL) -> Engine:
 
 def set_up_connection(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
-    for setting in ("busy_timeout = 0", "journal_mode = WAL", "synchronous = FULL", "mmap_size = 0"):
-        set_patiently(connection, f"PRAGMA {setting}")
+    for setting in (f"busy_timeout = {BUSY * 1000:.0f}", "synchronous = FULL", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def use_wal(connection: sqlite3.Connection, _: object) -> None:
+    """Put the file in WAL mode, in which nothing but the beginning of a transaction has to wait for others."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    execute_patiently(connection, "PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
 
 
@@ -101,10 +110,10 @@ def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     raw = t.cast(sqlite3.Connection, connection.connection.dbapi_connection)
-    set_patiently(raw, "BEGIN IMMEDIATE")
+    execute_patiently(raw, "BEGIN IMMEDIATE")
 
 
-def set_patiently(connection: sqlite3.Connection, statement: str) -> None:
+def execute_patiently(connection: sqlite3.Connection, statement: str) -> None:
     until = time.monotonic() + BUSY
     while True:
         try:

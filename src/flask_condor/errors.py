@@ -82,16 +82,6 @@ class SessionInvalid(CondorError, TypeError):
         )
 
 
-class DelayUnavailable(CondorError, ValueError):
-    """``delay`` or ``at`` was given, which this version cannot keep."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "delay and at need queued jobs, which this version of Flask-Condor does not have yet:"
-            " nothing was fired. Fire without them, or upgrade once run='queued' is released."
-        )
-
-
 class DelayInvalid(CondorError, ValueError):
     """A ``delay`` or ``at`` that is no time to come."""
 

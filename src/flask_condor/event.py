@@ -25,12 +25,14 @@ else:
 
 
 class Family:
-    """Counts the events that one root event has led to."""
+    """Counts the events that one root event has led to in this process."""
 
-    __slots__ = ("descendants",)
+    __slots__ = ("descendants", "root_id")
 
-    def __init__(self) -> None:
+    def __init__(self, root_id: str = "") -> None:
         self.descendants = 0
+        self.root_id = root_id
+        """The id of the root event; empty until a job of it fires."""
 
 
 class Cause(msgspec.Struct, frozen=True):

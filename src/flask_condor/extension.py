@@ -46,7 +46,8 @@ class Condor:
         """Read the ``CONDOR_*`` settings of *app* and put its :class:`EventsManager` in ``app.extensions["condor"]``.
 
         :raises AlreadyInitialised: when the app has one. :raises ConfigInvalid: for a setting that means nothing.
-        :raises SessionInvalid: for a *session* that is no scoped session.
+        :raises SessionInvalid: for a *session* that is no scoped session. :raises DatabaseUnsupported: when the event
+            log is needed, and is to be kept in a database that is neither SQLite nor PostgreSQL.
         """
         if "condor" in app.extensions:
             raise AlreadyInitialised(app.name)
@@ -58,3 +59,5 @@ class Condor:
         if register is not None:
             with app.app_context():
                 register()
+        if manager.queueing.is_needed:
+            manager.log.check()

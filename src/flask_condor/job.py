@@ -11,6 +11,7 @@ import typing as t
 from collections.abc import Callable
 from collections.abc import Coroutine
 from contextvars import ContextVar
+from pathlib import Path
 
 import msgspec
 
@@ -132,7 +133,10 @@ def path_of(function: Callable[..., t.Any]) -> str:
     if isinstance(function, functools.partial):
         return path_of(function.func)
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}:{named.__qualname__}"
+    module = named.__module__
+    if module == "__main__" and (path := getattr(sys.modules[module], "__file__", None)):
+        module = Path(path).stem
+    return f"{module}:{named.__qualname__}"
 
 
 def check_job(job: object, app: Flask) -> None:

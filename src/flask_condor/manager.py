@@ -14,41 +14,45 @@ from threading import Thread
 from flask.globals import _cv_app
 
 from .chain import Chain
-from .chain import Failure
 from .chain import step_here
 from .config import Config
 from .context import Context
 from .context import current_request
-from .errors import DelayUnavailable
 from .errors import EventInvalid
-from .errors import EventLoop
-from .errors import JobsFailed
+from .errors import LogUnavailable
 from .event import Event
 from .event import originate
 from .job import AsyncCall
+from .job import Job
+from .job import Rules
 from .job import loop_is_running
-from .job import name_of
+from .queueing import Queueing
+from .queueing import is_queued
 from .registry import Registry
+from .retry import Retry
 from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
 
 if t.TYPE_CHECKING:
     from datetime import datetime
-    from datetime import timedelta
 
     from flask import Flask
     from sqlalchemy.orm import Session
     from sqlalchemy.orm import scoped_session
 
+    from .context import Delivery
+    from .due import Delay
     from .job import JobFunction
     from .job import Run
+    from .log import Log
+    from .queued import Queued
 
-    Delay = timedelta | float | dict[str, float]
     AnySession = Session | scoped_session[t.Any]
 E = t.TypeVar("E", bound="Event[t.Any]")
 
 ENTERED = nullcontext()
+RETRY = Retry()
 
 
 class EventsManager:
@@ -60,7 +64,8 @@ class EventsManager:
     def __init__(self, app: Flask, config: Config, session: scoped_session[t.Any] | None = None) -> None:
         self._app = app
         self._config = config
-        self._registry = Registry(app, self._run_later, session)
+        self._registry = Registry(app, self._run_later, self._enqueue_one, session)
+        self._queueing = Queueing(app, config, self._registry)
 
     @property
     def app(self) -> Flask:
@@ -74,7 +79,26 @@ class EventsManager:
     def registry(self) -> Registry:
         return self._registry
 
-    def register(self, name: str, *jobs: JobFunction, run: Run = "now") -> None:
+    @property
+    def queueing(self) -> Queueing:
+        return self._queueing
+
+    @property
+    def log(self) -> Log:
+        """The event log; nothing is opened before it is first used."""
+        return self.queueing.log
+
+    def register(  # noqa: PLR0913  # all but the name and the jobs by keyword
+        self,
+        name: str,
+        *jobs: JobFunction,
+        run: Run = "now",
+        retry: Retry = RETRY,
+        timeout: float | None = None,
+        at_most_once: bool = False,
+        priority: int = 0,
+        queue: str = "default",
+    ) -> None:
         """Register *jobs* to run, in this order and after those registered before, when *name* is fired.
 
         Without a job it only declares the name, so that firing it is no error. A job runs once for each time it is
@@ -86,15 +110,22 @@ class EventsManager:
             "after_commit": likewise, once the outermost transaction that is open in the SQLAlchemy session has been
             committed; dropped when that, or the SAVEPOINT in which the event was fired, is rolled back; at once when
             no transaction is open. The session is that of ``fire(session=...)``, else that of ``Condor(session=...)``,
-            else Flask-SQLAlchemy's.
+            else Flask-SQLAlchemy's. "queued": in a worker, at least once: the delivery is written to the event log, in
+            the transaction of the same session when that is in the log's database.
+        :param retry: how often a queued job is tried, and how long it waits between two attempts.
+        :param timeout: seconds that one attempt of a queued job may take; it is then ended and counted as failed.
+        :param at_most_once: whether a queued job whose worker was lost is dead at once, rather than run again.
+        :param priority: queued jobs of higher priority are started first. :param queue: the queue they wait in.
         :raises EventNameEmpty: and :raises EventInvalid: for a name that is none.
         :raises JobInvalid: for a job that cannot be called as ``job(event, ctx=ctx)``.
         :raises JobRegisteredTwice: for a job that *name* has already with this run word.
-        :raises RunInvalid: for an unknown run word.
+        :raises RunInvalid: for an unknown run word. :raises RuleInvalid: for a rule that means nothing.
+        :raises JobNotFindable: for queued jobs that have one name, such as two lambdas.
         :raises AsyncExtraMissing: for an ``async def`` job without ``flask[async]``.
         """
         caller = sys._getframe(1)
-        self.registry.add(name, jobs, run, f"{caller.f_code.co_filename}:{caller.f_lineno}")
+        rules = Rules(retry=retry, timeout=timeout, at_most_once=at_most_once, priority=priority, queue=queue)
+        self.registry.add(name, jobs, run, rules, f"{caller.f_code.co_filename}:{caller.f_lineno}")
 
     def unregister(self, name: str, *jobs: JobFunction) -> None:
         """Take *jobs* out of *name*, from the next fire on; the name itself stays registered.
@@ -118,21 +149,27 @@ class EventsManager:
 
         Every ``now`` job has run when this returns, also when one of them fails; events that they fire are run at
         once, depth first. ``after_response`` and ``after_commit`` jobs have been put off. Does not promise that
-        anything survives the end of the process, nor that a job which failed is run again.
+        anything survives the end of the process, nor that a job which failed is run again: save for ``queued`` jobs,
+        which are accepted when this returns, or when the transaction that they were written in commits.
 
         :param event: what happened; its payload reaches the jobs as it is.
-        :param delay: not available yet. :param at: not available yet.
-        :param session: the session whose commit the ``after_commit`` jobs wait for, when it is not the app's usual one.
+        :param delay: makes every job of the event queued, and due after so many seconds, a timedelta, or a dict of
+            days, hours, minutes and seconds. Plain receivers are not called.
+        :param at: likewise, due at that datetime, which has a time zone; at once when it has passed.
+        :param session: the session whose commit the ``after_commit`` jobs wait for and whose transaction queued events
+            are written in, when it is not the app's usual one.
         :raises EventNameEmpty: "event name is empty"; nothing has run.
         :raises EventNotRegistered: "event <name> is not registered"; nothing has run.
         :raises JobsFailed: when jobs failed, after all have run, with every error (``CONDOR_JOB_ERRORS="raise"``).
         :raises EventLoop: when events fire one another without an end.
-        :raises DelayUnavailable: for *delay* or *at*; nothing has run.
+        :raises DelayInvalid: for a *delay* or *at* that is no time to come; nothing has run.
+        :raises PayloadNotSerializable: when a job is queued and JSON cannot hold the payload; nothing has run.
+        :raises LogUnavailable: when the event log cannot be written: no queued job is accepted, all others have run.
         :raises SessionInvalid: for a *session* that is none of SQLAlchemy's; nothing has run.
         """
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, session, strict=True)
-            self._settle(event, plan, chain.run(event, plan))
+            chain, plan, refusal = self._prepare(event, delay, at, session, strict=True)
+            chain.settle(event, plan, chain.run(event, plan), refusal)
         return event
 
     def emit(
@@ -152,8 +189,8 @@ class EventsManager:
         """
         event = Event(name, data, id or "")
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, session, strict=False)
-            self._settle(event, plan, chain.run(event, plan))
+            chain, plan, refusal = self._prepare(event, delay, at, session, strict=False)
+            chain.settle(event, plan, chain.run(event, plan), refusal)
         return event
 
     async def fire_async(
@@ -161,8 +198,8 @@ class EventsManager:
     ) -> E:
         """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, session, strict=True)
-            self._settle(event, plan, await chain.run_async(event, plan))
+            chain, plan, refusal = self._prepare(event, delay, at, session, strict=True)
+            chain.settle(event, plan, await chain.run_async(event, plan), refusal)
         return event
 
     async def emit_async(
@@ -178,8 +215,8 @@ class EventsManager:
         """Do as :meth:`emit` from an async view or job: await the async jobs, and call the others."""
         event = Event(name, data, id or "")
         with self._app_context():
-            chain, plan = self._prepare(event, delay, at, session, strict=False)
-            self._settle(event, plan, await chain.run_async(event, plan))
+            chain, plan, refusal = self._prepare(event, delay, at, session, strict=False)
+            chain.settle(event, plan, await chain.run_async(event, plan), refusal)
         return event
 
     def disable(self) -> ExitStack:
@@ -202,16 +239,18 @@ class EventsManager:
         here = _cv_app.get(None)
         return ENTERED if here is not None and here.app is self.app else self.app.app_context()
 
-    def _prepare(self, event: t.Any, delay: object, at: object, session: object, *, strict: bool) -> tuple[Chain, Plan]:
+    def _prepare(
+        self, event: t.Any, delay: object, at: object, session: object, *, strict: bool
+    ) -> tuple[Chain, Plan, LogUnavailable | None]:
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
-        if delay is not None or at is not None:
-            raise DelayUnavailable
         chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
         if session is not None:
             plan = self.registry.sessions.join(plan, session)
         originate(event, chain.origin_of(event.name))
-        return chain, plan
+        if delay is None and at is None and not any(map(is_queued, plan)):
+            return chain, plan, None
+        return chain, *self.queueing.take(event, plan, chain.ctx, session, delay, at)
 
     def _chain(self) -> Chain:
         chain: Chain | None = getattr(_cv_app.get(), "_condor", None)
@@ -219,11 +258,11 @@ class EventsManager:
             return self._new_chain(chain)
         return chain
 
-    def _new_chain(self, replaced: Chain | None) -> Chain:
+    def _new_chain(self, replaced: Chain | None, delivery: Delivery | None = None) -> Chain:
         here: t.Any = _cv_app.get()
         is_nested = replaced is not None or here._cv_tokens[-1].old_value is not Token.MISSING
         here._condor = chain = Chain(
-            Context(self._app, current_request(), self),
+            Context(self._app, current_request(), self, delivery),
             self._registry.signals.plans,
             self._config,
             is_nested and step_here() is not None,
@@ -231,16 +270,14 @@ class EventsManager:
         )
         return chain
 
-    def _settle(self, event: Event[t.Any], plan: Plan, failures: list[Failure]) -> None:
-        if not failures or self.config.job_errors == "log":
-            return
-        for _, error in failures:
-            if isinstance(error, EventLoop):
-                raise error
-        ran = [name_of(job) for job in plan]
-        for job, _ in failures:
-            ran.remove(job)
-        raise JobsFailed(event.name, failures, ran)
+    def _enqueue_one(self, event: Event[t.Any], job: Queued) -> None:
+        self.queueing.outbox.enqueue_one(event, job, self._chain().ctx)
+
+    def run_delivery(self, event: Event[t.Any], job: Job, delivery: Delivery) -> t.Any:
+        """Run *job* for a delivery, in a fresh app context; return what it returns, and raise what it raises."""
+        with self.app.app_context():
+            chain = self._new_chain(None, delivery)
+            return chain.call(event, self.registry.signals.ready(job.function))
 
     def _run_later(self, event: Event[t.Any], job: Call) -> None:
         def run() -> None:

@@ -13,14 +13,17 @@ from .errors import EventInvalid
 from .errors import EventNameEmpty
 from .errors import EventNotRegistered
 from .errors import JobInvalid
+from .errors import JobNotFindable
 from .errors import JobRegisteredTwice
 from .errors import RunInvalid
 from .job import Job
 from .job import Rules
+from .job import Run
 from .job import check_job
 from .job import is_same
 from .job import name_of
 from .job import ready
+from .queued import Queued
 from .signals import JobSignal
 from .signals import Plan
 from .signals import Signals
@@ -32,7 +35,8 @@ if t.TYPE_CHECKING:
     from .deferral import Runner
     from .event import Event
     from .job import JobFunction
-    from .job import Run
+    from .log import Deliverable
+    from .queued import Enqueue
     from .transactions import Sessions
 
 
@@ -40,17 +44,21 @@ class Registry:
     """The jobs of one app; safe to change while other threads fire.
 
     :param run_later: runs one job that was put off, with its event.
+    :param enqueue: queues one job of an event, when Blinker's own ``send`` calls it.
     :param session: the scoped session whose transactions ``after_commit`` jobs wait for.
     """
 
-    def __init__(self, app: Flask, run_later: Runner, session: scoped_session[t.Any] | None) -> None:
+    def __init__(self, app: Flask, run_later: Runner, enqueue: Enqueue, session: scoped_session[t.Any] | None) -> None:
         self._app = app
+        self._enqueue = enqueue
         self._ready = functools.partial(ready, app=app)
         self._run_later = run_later
         self._jobs: dict[str, tuple[Job, ...]] = {}
         self.signals = Signals(self._ready)
         self.defers = False
         """Whether a job was ever registered to run after the response."""
+        self.queues = False
+        """Whether a job was ever registered to run in a worker."""
         self._session = session
         if session is not None:
             self.sessions  # noqa: B018  # looked at for its check, at start rather than in a request
@@ -62,7 +70,7 @@ class Registry:
 
         return Sessions(self._app, self._session)
 
-    def add(self, name: str, functions: Sequence[JobFunction], run: Run, where: str) -> None:
+    def add(self, name: str, functions: Sequence[JobFunction], run: Run, rules: Rules, where: str) -> None:
         """Register all of *functions*, or none when one of them is refused."""
         check_name(name)
         check_run(run)
@@ -72,9 +80,11 @@ class Registry:
             jobs = list(self.jobs_of(name))
             for function in functions:
                 refuse_double(function, name, run, where, jobs)
-                jobs.append(Job(function, run, Rules(), where, self._receiver_of(function, run)))
+                jobs.append(Job(function, run, rules, where, self._receiver_of(function, run, rules)))
+            refuse_namesakes(name, [job for job in jobs if job.run == "queued"])
             self._jobs[name] = tuple(jobs)
             self.defers = self.defers or run == "after_response"
+            self.queues = self.queues or run == "queued"
             signal = self.signals.signal(name)
             signal.is_registered = True
             for job in jobs[len(jobs) - len(functions) :]:
@@ -98,6 +108,15 @@ class Registry:
         connected = list(self.signals.signal(name).receivers.values())
         return tuple(job for job in self._jobs.get(name, ()) if any(is_same(job.receiver, one) for one in connected))
 
+    def live_jobs_of(self, name: str) -> tuple[Job, ...]:
+        """Return the jobs that a fire of *name* would run here: none while it is muted or events are disabled."""
+        return self.jobs_of(name) if self.signals.enabled and not self.signals.signal(name).is_muted else ()
+
+    def job_named(self, name: str, path: str) -> Job | None:
+        """Return the job of event *name* that is called *path* ("module:qualname") in a delivery."""
+        named = [job for job in self.jobs_of(name) if job.path == path]
+        return next((job for job in named if job.run == "queued"), named[0] if named else None)
+
     def registered_signal(self, name: str) -> JobSignal:
         """Return the signal of a registered name.
 
@@ -113,7 +132,7 @@ class Registry:
         :param strict: whether a name that nobody registered is an error.
         """
         check_name(event.name)
-        kept = self.signals.plans.get(event.name)
+        kept = self.signals.plans.get(event.name, self.signals.queueing_plans.get(event.name))
         if kept is not None:
             return kept
         if not self.signals.enabled:
@@ -122,9 +141,11 @@ class Registry:
             return self.registered_signal(event.name).plan_for(event)
         return self.signals.signal(event.name).plan_for(event) if event.name in self.signals else ()
 
-    def _receiver_of(self, function: JobFunction, run: Run) -> Callable[..., object]:
+    def _receiver_of(self, function: JobFunction, run: Run, rules: Rules) -> Callable[..., object]:
         if run == "now":
             return function
+        if run == "queued":
+            return Queued(function, rules, self._enqueue)
         job = self._ready(function)
         return Later(job, self._run_later) if run == "after_response" else self.sessions.receiver(job, self._run_later)
 
@@ -137,16 +158,25 @@ def check_name(name: object) -> None:
 
 
 def check_run(run: str) -> None:
-    if run == "queued":
-        raise RunInvalid(
-            "run='queued' needs the event log, which this version of Flask-Condor does not have yet."
-            " Use 'now', 'after_response' or 'after_commit' until it does."
-        )
-    if run not in ("now", "after_response", "after_commit"):
-        raise RunInvalid(f"run={run!r} is unknown: write 'now' (the default), 'after_response' or 'after_commit'.")
+    if run not in t.get_args(Run):
+        raise RunInvalid(f"run={run!r} is unknown: write {' or '.join(map(repr, t.get_args(Run)))}.")
 
 
 def refuse_double(function: JobFunction, name: str, run: Run, where: str, jobs: Sequence[Job]) -> None:
     for job in jobs:
         if is_same(job.function, function) and job.run == run:
             raise JobRegisteredTwice(name_of(function), name, job.where, where)
+
+
+def refuse_namesakes(name: str, jobs: Sequence[Deliverable]) -> None:
+    """Make sure that a worker can tell the queued jobs of event *name* apart.
+
+    :raises JobNotFindable: when two have one path, as lambdas and closures of one function do.
+    """
+    paths = [job.path for job in jobs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise JobNotFindable(
+                f"two jobs of event {name!r} are both called {path}, so a worker cannot tell which one to run."
+                " Define each queued job as a function of its own in a module."
+            )

@@ -147,7 +147,7 @@ class JobSignal(NamedSignal):
         return call_if_alive
 
     def _forget_plan(self) -> None:
-        self._signals.plans.pop(self.name, None)
+        self._signals.forget_plan(self.name)
 
 
 class Signals(Namespace):
@@ -161,6 +161,9 @@ class Signals(Namespace):
         self.ready = ready
         self.lock = RLock()
         self.plans: dict[str, Plan] = {}
+        """Those that a fire may simply walk."""
+        self.queueing_plans: dict[str, Plan] = {}
+        """Those with calls that are to be queued: they have an attribute ``is_queued``."""
         self._disabled = 0
 
     def signal(self, name: str, doc: str | None = None) -> JobSignal:
@@ -172,7 +175,8 @@ class Signals(Namespace):
 
     def keep_plan(self, name: str, plan: Plan) -> None:
         if self.enabled:
-            self.plans[name] = plan
+            queues = any(getattr(call, "is_queued", False) for call in plan)
+            (self.queueing_plans if queues else self.plans)[name] = plan
 
     @property
     def enabled(self) -> bool:
@@ -182,11 +186,19 @@ class Signals(Namespace):
         """Switch firing off so many times more, or less when negative; it is on at zero."""
         with self.lock:
             self._disabled = max(0, self._disabled + times)
-            self.plans.clear()
+            self._forget_plans()
 
     def enable(self) -> int:
         """Switch firing on, and return how many times it was switched off."""
         with self.lock:
             times, self._disabled = self._disabled, 0
-            self.plans.clear()
+            self._forget_plans()
             return times
+
+    def forget_plan(self, name: str) -> None:
+        self.plans.pop(name, None)
+        self.queueing_plans.pop(name, None)
+
+    def _forget_plans(self) -> None:
+        self.plans.clear()
+        self.queueing_plans.clear()

@@ -68,10 +68,21 @@ class Sessions:
 
         :raises SessionInvalid: when it is neither a session nor a scoped session.
         """
-        if not isinstance(session, Session | scoped_session):
-            raise SessionInvalid("fire(session=...)", session, "Session")
+        refuse_other(session)
         find = functools.partial(existing, session)
         return tuple(AfterCommit(job.job, job.run, find) if isinstance(job, AfterCommit) else job for job in plan)
+
+    def to_join(self, given: object) -> Session | None:
+        """Return the session whose transaction a queued event is written in, or None when it is to have its own.
+
+        :param given: joined always; without it, the session of the current scope when that has a transaction open.
+        :raises SessionInvalid: when it is neither a session nor a scoped session.
+        """
+        if given is not None:
+            refuse_other(given)
+            return existing(given)
+        session = self.open_one()
+        return session if session is not None and session.in_transaction() else None
 
     def open_one(self) -> Session | None:
         """Return the session of the current scope; None when nothing has used it there."""
@@ -104,11 +115,10 @@ class AfterCommit:
     def __call__(self, event: Event[t.Any], ctx: Context) -> None:
         deferral = Deferral(event, self.job, self.run, ctx)
         session = self._find_session()
-        held = held_by(session) if session is not None else None
-        if held is None:
+        if session is None or not session.in_transaction():
             deferral.run()
         else:
-            held.waiting.append((deferral, place_of_fire()))
+            hold(session, deferral)
 
 
 class Held:
@@ -139,6 +149,18 @@ class Held:
                 tell_never_committed(deferral, place)
 
 
+def hold(session: Session, deferral: Deferral) -> None:
+    """Let *deferral* wait for the commit of the transaction that *session* has open."""
+    held = held_by(session)
+    if held is not None:
+        held.waiting.append((deferral, place_of_fire()))
+
+
+def refuse_other(session: object) -> None:
+    if not isinstance(session, Session | scoped_session):
+        raise SessionInvalid("fire(session=...)", session, "Session")
+
+
 def existing(session: object) -> Session | None:
     """Return the session itself, or of a scoped session the one of the current scope, without making one."""
     if isinstance(session, scoped_session):
@@ -167,7 +189,7 @@ def tell_never_committed(deferral: Deferral, place: str) -> None:
     if deferral.request and VIEW_RAISED in deferral.request.environ:
         return
     deferral.logger.error(
-        "event %s fired at %s was never committed: call commit(). Its after_commit jobs are dropped.",
+        "event %s fired at %s was never committed: call commit(). What was to follow from it is dropped.",
         deferral.event.name,
         place,
         extra=deferral.extra("event_never_committed") | {"fired_from": place},

@@ -1,0 +1,244 @@
+"""The event log: which database it is kept in, and how an event and its deliveries are written to it and read back."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy import Double
+from sqlalchemy import bindparam
+from sqlalchemy import cast
+from sqlalchemy import func
+from sqlalchemy import insert
+from sqlalchemy import select
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import URL
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Row
+
+from .config import MAX_DESCENDANTS
+from .database import READING
+from .database import check_backend
+from .database import check_url
+from .database import explained
+from .database import open_database
+from .errors import EventLoop
+from .event import Cause
+from .event import Event
+from .event import Family
+from .event import Origin
+from .models import deliveries
+from .models import events
+from .payload import from_json
+from .schema import ensure_schema
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from .config import Config
+    from .due import Due
+    from .job import Rules
+
+SETTING = "CONDOR_DATABASE_URL"
+CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
+"""PostgreSQL's own time; SQLite's is that of the machine."""
+SAME_FAMILY = 0x0FA
+"""The PostgreSQL advisory locks, one per root event, under which its descendants are counted."""
+
+
+class Deliverable(t.Protocol):
+    """What a delivery is written for: a job, with the rules of its registration."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+
+class Log:
+    """The event log of one app; nothing is opened before it is first used.
+
+    Kept in ``CONDOR_DATABASE_URL``, else in Flask-SQLAlchemy's database when the app has that, else in an SQLite file
+    in the instance folder. The tables are made when there are none.
+    """
+
+    def __init__(self, app: Flask, config: Config) -> None:
+        self._app = app
+        self._config = config
+        self._engine: Engine | None = None
+        self._opening = Lock()
+        self._has_tables = False
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that Condor writes with when the caller has no transaction of its own.
+
+        :raises DatabaseUnsupported: when it is neither SQLite nor PostgreSQL. :raises DriverMissing: without a driver.
+        """
+        if self._engine is None:
+            with self._opening:
+                self._engine = self._engine or self._open()
+        return self._engine
+
+    def check(self) -> None:
+        """Make sure that the database is one that the log can be kept in, without connecting to it.
+
+        :raises DatabaseUnsupported: naming it. :raises ConfigInvalid: for a setting that is no database URL.
+        """
+        if self._config.database_url:
+            check_url(self._config.database_url, SETTING)
+        elif (engine := self._engine_of_app()) is not None:
+            check_backend(engine.dialect.name, "the app's SQLALCHEMY_DATABASE_URI")
+
+    def _open(self) -> Engine:
+        self.check()
+        if self._config.database_url:
+            return open_database(check_url(self._config.database_url, SETTING))
+        engine = self._engine_of_app()
+        if engine is None:
+            return open_database(URL.create("sqlite", database=str(Path(self._app.instance_path, "condor.db"))))
+        is_file = engine.dialect.name == "sqlite" and engine.url.database not in (None, "", ":memory:")
+        return open_database(engine.url, is_of_app=True) if is_file else engine
+
+    def _engine_of_app(self) -> Engine | None:
+        extension = self._app.extensions.get("sqlalchemy")
+        if extension is None or not hasattr(extension, "engines"):
+            return None
+        with self._app.app_context():
+            engine: Engine | None = extension.engines.get(None)
+        return engine
+
+    @contextmanager
+    def begin(self, what: str = "the event log was not written") -> Iterator[Connection]:
+        """Open a writing transaction; it commits when the ``with`` block ends, and rolls back when that raises.
+
+        :param what: what an error says has not happened.
+        :raises LogUnavailable: when the database fails. :raises SchemaMismatch: for tables of another version.
+        """
+        with explained(what), self.engine.begin() as connection:
+            if not self._has_tables:
+                ensure_schema(connection)
+            yield connection
+        self._has_tables = True
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads; raises as :meth:`begin`."""
+        if not self._has_tables:
+            with self.begin():
+                pass
+        with explained("the event log was not read"), self.engine.connect() as connection:
+            with connection.execution_options(**{READING: True}).begin():
+                yield connection
+
+    def ensure_tables_in(self, connection: Connection) -> None:
+        """Make the tables in a transaction that is not the log's own, when there are none.
+
+        Not in one of its own, which on SQLite would wait for a lock that the caller holds.
+        """
+        if not self._has_tables:
+            self._has_tables = not ensure_schema(connection) and not connection.info.get(SETTING)
+            connection.info[SETTING] = "made its tables, perhaps not committed"
+
+
+def clock(connection: Connection) -> float:
+    """Return the time of the database, in seconds since 1970 UTC; SQLite's is the machine's."""
+    if connection.dialect.name == "sqlite":
+        return time.time()
+    return t.cast(float, connection.scalar(select(CLOCK)))
+
+
+def write_event(
+    connection: Connection, event: Event[t.Any], payload: str, jobs: Sequence[Deliverable], due: Due
+) -> bool:
+    """Write *event* with a pending delivery for each of *jobs*; return False when an event of its id is there already.
+
+    :param payload: as :func:`~flask_condor.payload.to_json` gives it.
+    :raises EventLoop: when the root of *event* has led to too many others already.
+    """
+    row = event_row(event, payload, is_orphan=not jobs)
+    if row["root_id"] != row["id"]:
+        refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
+    on = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    if not connection.execute(on(events).on_conflict_do_nothing(), row).rowcount:
+        return False
+    write_deliveries(connection, event.id, jobs, due)
+    return True
+
+
+def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliverable], due: Due) -> None:
+    """Write a pending delivery of the event for each of *jobs*, and wake the workers at commit."""
+    if not jobs:
+        return
+    is_sqlite = connection.dialect.name == "sqlite"
+    statement = insert(deliveries)
+    if not is_sqlite and due.at is None:
+        statement = statement.values(due_at=CLOCK + bindparam("wait", type_=Double))
+        when = {"wait": due.wait}
+    else:
+        when = {"due_at": time.time() + due.wait if due.at is None else due.at}
+    connection.execute(statement, [delivery_row(event_id, job) | when for job in jobs])
+    if not is_sqlite:
+        connection.execute(text("SELECT pg_notify('condor', '')"))
+
+
+def event_row(
+    event: Event[t.Any], payload: str, *, is_orphan: bool, is_replayable: bool = True, replay_of: str | None = None
+) -> dict[str, t.Any]:
+    """Return the row of *event* in ``condor_events``."""
+    origin = event._origin
+    cause = origin.cause if origin else None
+    return {
+        "id": event.id,
+        "name": event.name,
+        "payload": payload,
+        "is_replayable": is_replayable,
+        "is_orphan": is_orphan,
+        "source": event.source,
+        "fired_at": event._made_at,
+        "root_id": origin.family.root_id if origin and origin.path else event.id,
+        "path": json.dumps(origin.path) if origin and origin.path else "[]",
+        "cause_id": cause.event_id if cause else None,
+        "cause_name": cause.event_name if cause else None,
+        "cause_job": cause.job if cause else None,
+        "replay_of": replay_of,
+    }
+
+
+def delivery_row(event_id: str, job: Deliverable) -> dict[str, t.Any]:
+    return {
+        "event_id": event_id,
+        "job": job.path,
+        "run": "queued",
+        "queue": job.rules.queue,
+        "priority": job.rules.priority,
+        "state": "pending",
+        "attempt": 0,
+        "losses": 0,
+    }
+
+
+def event_from(row: Row[t.Any]) -> Event[t.Any]:
+    """Return the event of a row of ``condor_events``."""
+    cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
+    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id))
+    return Event(row.name, from_json(row.payload), row.id, row.fired_at, origin)
+
+
+def refuse_large_family(connection: Connection, root_id: str, chain: tuple[str, ...]) -> None:
+    if connection.dialect.name != "sqlite":
+        lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:root))")
+        connection.execute(lock, {"space": SAME_FAMILY, "root": root_id})
+    descendants = select(func.count()).where(events.c.root_id == root_id, events.c.root_id != events.c.id)
+    if t.cast(int, connection.scalar(descendants)) >= MAX_DESCENDANTS:
+        raise EventLoop(f"one event {chain[0]!r} led to more than {MAX_DESCENDANTS:,} others", chain)

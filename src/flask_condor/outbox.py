@@ -1,0 +1,125 @@
+"""The outbox: writes an event with its queued deliveries to the log, in the caller's own transaction where it can."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from collections.abc import Callable
+from collections.abc import Sequence
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from .database import explained
+from .database import is_busy
+from .deferral import Deferral
+from .due import NOW
+from .due import Due
+from .errors import LogUnavailable
+from .joining import Joining
+from .joining import savepoint
+from .log import Deliverable
+from .log import Log
+from .log import write_deliveries
+from .log import write_event
+from .payload import to_json
+from .transactions import hold
+
+if t.TYPE_CHECKING:
+    from .context import Context
+    from .event import Event
+    from .transactions import Sessions
+
+Write = Callable[[Connection], object]
+AT_ONCE = 0.1
+"""Seconds within which a lock is refused without having been waited for."""
+READ_BEFORE = (
+    "the database is locked, and SQLite does not wait for a transaction that has read before it writes."
+    " Fire, or write, before the first read of the transaction, or begin it with BEGIN IMMEDIATE; then try again."
+)
+
+
+class Outbox:
+    """Accepts the queued events of one app.
+
+    Accepted means: written to the log. In a session's transaction that is when it commits, and not at all when it
+    rolls back; with no transaction it is when :meth:`enqueue` returns. A transaction in another database than the
+    log's cannot take the event along: it is then written right after that commit, and lost when the process is killed
+    in between.
+    """
+
+    def __init__(self, log: Log, sessions: Sessions) -> None:
+        self._log = log
+        self._sessions = sessions
+        self._joining = Joining(log)
+
+    def enqueue(
+        self, event: Event[t.Any], jobs: Sequence[Deliverable], due: Due, ctx: Context, session: object = None
+    ) -> None:
+        """Write *event* with a delivery for each of *jobs*; one with the same id is there once, whoever writes it.
+
+        :param session: of SQLAlchemy; by default the app's, when that has a transaction open.
+        :raises PayloadNotSerializable: when JSON cannot hold the payload; nothing is written.
+        :raises LogUnavailable: when the log cannot be written; a joined transaction is as it was.
+        :raises EventLoop: when the event's root has led to too many others.
+        :raises SessionInvalid: for a *session* that is none.
+        """
+        payload = to_json(event.payload)
+        self._write(event, ctx, session, lambda connection: write_event(connection, event, payload, jobs, due))
+
+    def enqueue_one(self, event: Event[t.Any], job: Deliverable, ctx: Context) -> None:
+        """Write the delivery of a single job, also of an event that is in the log already: for Blinker's ``send``."""
+        payload = to_json(event.payload)
+
+        def write(connection: Connection) -> None:
+            if not write_event(connection, event, payload, [job], NOW):
+                write_deliveries(connection, event.id, [job], NOW)
+
+        self._write(event, ctx, None, write)
+
+    def _write(self, event: Event[t.Any], ctx: Context, given: object, write: Write) -> None:
+        session = self._sessions.to_join(given)
+        if session is None:
+            self._write_alone(event, write)
+            return
+        connection = self._joining.connection_of(session)
+        if connection is None:
+            hold(session, Deferral(event, queued_jobs, lambda *_: self._write_late(event, write, ctx), ctx))
+            return
+        self._write_in(connection, event, write)
+        hold(session, Deferral(event, queued_jobs, lambda *_: None, ctx))
+
+    def _write_alone(self, event: Event[t.Any], write: Write) -> None:
+        with self._log.begin(not_accepted(event)) as connection:
+            write(connection)
+
+    def _write_in(self, connection: Connection, event: Event[t.Any], write: Write) -> None:
+        begun = time.monotonic()
+        with explained(not_accepted(event)):
+            try:
+                with savepoint(connection):
+                    self._log.ensure_tables_in(connection)
+                    write(connection)
+            except DBAPIError as error:
+                if is_busy(error.orig) and time.monotonic() - begun < AT_ONCE:
+                    raise LogUnavailable(f"{not_accepted(event)}: {READ_BEFORE}") from error
+                raise
+
+    def _write_late(self, event: Event[t.Any], write: Write, ctx: Context) -> None:
+        try:
+            self._write_alone(event, write)
+        except LogUnavailable as error:
+            ctx.logger.error(
+                "event %s of a committed transaction is lost: %s",
+                event.name,
+                error,
+                extra={"action": "event_lost", "event_id": event.id, "event_name": event.name},
+            )
+
+
+def queued_jobs(event: object, ctx: object) -> None:
+    """Name, in a log line, what was to follow from an event; the workers call the jobs themselves."""
+
+
+def not_accepted(event: Event[t.Any]) -> str:
+    return f"event {event.name} was not accepted"

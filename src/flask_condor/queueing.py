@@ -1,0 +1,78 @@
+"""Queueing: takes the jobs that a worker runs out of a plan, and hands their event to the outbox."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Sequence
+from functools import cached_property
+
+from .due import NOW
+from .due import due_from
+from .errors import LogUnavailable
+from .registry import refuse_namesakes
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from .config import Config
+    from .context import Context
+    from .event import Event
+    from .log import Log
+    from .outbox import Outbox
+    from .queued import Queued
+    from .registry import Registry
+    from .signals import Plan
+
+
+class Queueing:
+    """What one app keeps of its fires beyond the process; SQLAlchemy is imported when there is something to keep."""
+
+    def __init__(self, app: Flask, config: Config, registry: Registry) -> None:
+        self._app = app
+        self._config = config
+        self._registry = registry
+
+    @cached_property
+    def log(self) -> Log:
+        """The event log."""
+        from .log import Log  # imports SQLAlchemy, which an app that keeps nothing shall not pay
+
+        return Log(self._app, self._config)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What writes queued events to the log."""
+        from .outbox import Outbox  # likewise
+
+        return Outbox(self.log, self._registry.sessions)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the app has asked for the event log, by a queued job or by naming a database."""
+        return self._registry.queues or self._config.database_url is not None
+
+    def take(
+        self, event: Event[t.Any], plan: Plan, ctx: Context, session: object, delay: object, at: object
+    ) -> tuple[Plan, LogUnavailable | None]:
+        """Write what *plan*, or all of it with *delay* or *at*, leaves to a worker; return the rest, and a refusal.
+
+        :raises: as :meth:`Outbox.enqueue`, save LogUnavailable, which is returned: the rest shall run all the same.
+        """
+        is_delayed = delay is not None or at is not None
+        due = due_from(delay, at) if is_delayed else NOW
+        queued = self._registry.live_jobs_of(event.name) if is_delayed else only_queued(plan)
+        refuse_namesakes(event.name, queued)
+        rest = () if is_delayed else tuple(call for call in plan if not is_queued(call))
+        try:
+            self.outbox.enqueue(event, queued, due, ctx, session)
+        except LogUnavailable as refusal:
+            return rest, refusal
+        return rest, None
+
+
+def is_queued(call: object) -> bool:
+    return getattr(call, "is_queued", False)
+
+
+def only_queued(plan: Plan) -> Sequence[Queued]:
+    return [t.cast("Queued", call) for call in plan if is_queued(call)]
