@@ -18,7 +18,7 @@ import flask_condor
 LAYERS = (
     ("errors", "signals"),
     ("config", "due", "models", "payload", "retry"),
-    ("context", "database", "schema"),
+    ("context", "database", "rates", "schema"),
     ("event",),
     ("job",),
     ("chain", "deferral"),
