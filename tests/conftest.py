@@ -14,6 +14,9 @@ from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 
+from tests.databases import KINDS
+from tests.databases import new_database
+
 MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
 
 
@@ -60,3 +63,9 @@ def failing_job() -> Callable[[Event[Any], Context], None]:
         raise ValueError("no such address")
 
     return failing
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with new_database(request.param, tmp_path) as url:
+        yield url

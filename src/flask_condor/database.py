@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import re
 import sqlite3
 import time
 import typing as t
@@ -37,6 +38,8 @@ BUSY = 5.0
 READING = "condor_reading"
 """The execution option of a transaction that only reads: on SQLite it takes no write lock."""
 COMMITS_PER_CHECKPOINT = 200
+PASSWORD = re.compile(r"(://[^:@/]*:).*@")
+PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
 
 
 def check_url(text: str, where: str) -> URL:
@@ -45,14 +48,22 @@ def check_url(text: str, where: str) -> URL:
     :param where: the setting it stands in, for the error.
     :raises ConfigInvalid: for what is no database URL. :raises DatabaseUnsupported: for another kind of database.
     """
+    shown = PASSWORD.sub(r"\1***@", text) if isinstance(text, str) else text
     try:
-        url = make_url(text)
+        url = make_url(PLAIN_POSTGRESQL.sub("postgresql+psycopg://", text))
     except (ArgumentError, ValueError, TypeError) as error:
-        raise ConfigInvalid(where, text, "a database URL such as sqlite:///condor.db") from error
+        raise ConfigInvalid(where, shown, "a database URL such as sqlite:///condor.db") from error
     check_backend(url.get_backend_name(), where)
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise ConfigInvalid(where, text, "a file: what is in memory is lost with the process, and no worker sees it")
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    if url.get_backend_name() == "sqlite" and is_in_memory(url):
+        raise ConfigInvalid(where, shown, "a file: what is in memory is lost with the process, and no worker sees it")
+    if url.get_driver_name() in ("aiosqlite", "asyncpg", "psycopg_async"):
+        raise ConfigInvalid(where, shown, "a URL without an async driver; async jobs need none")
+    return url
+
+
+def is_in_memory(url: URL) -> bool:
+    name = url.database or ":memory:"
+    return ":memory:" in name or url.query.get("mode") == "memory"
 
 
 def check_backend(backend: str, where: str) -> None:
