@@ -7,6 +7,8 @@ import sqlite3
 import typing as t
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import text
@@ -53,8 +55,7 @@ class Joining:
 
     def _own_identity(self) -> object:
         if self._own is None:
-            with self._log.read() as connection:
-                self._own = identity_of(connection)
+            self._own = own_identity(self._log.engine)
         return self._own
 
 
@@ -63,9 +64,23 @@ def identity_of(connection: Connection) -> object:
     if connection.dialect.name == "postgresql":
         return tuple(connection.execute(POSTGRESQL_IDENTITY).one())
     files = {name: path for _, name, path in connection.exec_driver_sql("PRAGMA database_list")}
-    if not files["main"]:
+    return identity_of_file(files["main"]) if files["main"] else object()
+
+
+def own_identity(engine: Engine) -> object:
+    """Return the same for an engine; without connecting to SQLite, whose file the caller may have locked."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            return identity_of(connection)
+    path = engine.url.database or ""
+    return identity_of_file(unquote(urlsplit(path).path) if path.startswith("file:") else path)
+
+
+def identity_of_file(path: str) -> object:
+    try:
+        status = os.stat(path)
+    except OSError:
         return object()
-    status = os.stat(files["main"])
     return status.st_dev, status.st_ino
 
 
