@@ -13,10 +13,12 @@ from flask import Flask
 from flask import g
 from flask import request
 from flask.typing import ResponseReturnValue
+from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import ctx
+from flask_condor import resolve_events_manager
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
@@ -250,3 +252,17 @@ def test_a_view_that_raises_drops_its_jobs_without_a_word_and_only_its_own(
     app.test_client().get("/forgets")
     assert "never committed" in errors_in(caplog)[1]
     assert ran == []
+
+
+def test_an_app_with_queued_jobs_is_set_up_outside_an_app_context(tmp_path: Path) -> None:
+    app = Flask("test", instance_path=str(tmp_path))
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path}/test.db"
+    SQLAlchemy(app, model_class=Base)
+
+    Condor(app, register_events=lambda: resolve_events_manager().register("x", print_event, run="queued"))
+
+    assert app.extensions["condor"].log.engine.url.database == f"{tmp_path}/test.db"
+
+
+def print_event(event: Event[Any], ctx: Context) -> None:
+    print(event)

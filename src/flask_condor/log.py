@@ -112,7 +112,7 @@ class Log:
 
     def _engine_of_app(self) -> Engine | None:
         extension = self._app.extensions.get("sqlalchemy")
-        if extension is None or not hasattr(extension, "engines"):
+        if extension is None or not hasattr(type(extension), "engines"):
             return None
         with self._app.app_context():
             engine: Engine | None = extension.engines.get(None)
