@@ -7,9 +7,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask_condor import EventsManager
+from flask_condor.models import deliveries
+from flask_condor.models import events
 from sqlalchemy import create_engine
+from sqlalchemy import select
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -41,3 +46,15 @@ def run_on_server(statement: str) -> None:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no PostgreSQL: {error}")
+
+
+def accepted(manager: EventsManager) -> list[str]:
+    """Return the names of the events in the log, in the order they were fired."""
+    with manager.log.read() as connection:
+        return list(connection.scalars(select(events.c.name).order_by(events.c.fired_at)))
+
+
+def queued(manager: EventsManager) -> list[Any]:
+    """Return the rows of the deliveries, in the order they were written."""
+    with manager.log.read() as connection:
+        return list(connection.execute(select(deliveries).order_by(deliveries.c.id)))

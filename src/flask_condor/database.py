@@ -12,6 +12,7 @@ import re
 import sqlite3
 import time
 import typing as t
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,8 +95,20 @@ def open_database(url: URL, *, is_of_app: bool = False) -> Engine:
         checkpointer = Checkpointer(t.cast(str, url.database))
         event.listen(engine, "commit", checkpointer.count)
         event.listen(engine, "checkin", checkpointer.checkpoint)
-    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    renew_after_fork(engine)
     return engine
+
+
+def renew_after_fork(engine: Engine) -> None:
+    """Let each child process open connections of its own: a shared one would mix up what both send."""
+    alive = weakref.ref(engine)
+
+    def renew() -> None:
+        ours = alive()
+        if ours is not None:
+            ours.dispose(close=False)
+
+    os.register_at_fork(after_in_child=renew)
 
 
 def set_up_connection(connection: sqlite3.Connection, _: object) -> None:

@@ -104,11 +104,12 @@ class PayloadNotSerializable(CondorError, TypeError):
 class LogUnavailable(CondorError, RuntimeError):
     """The event log could not be read or written: its database is locked, gone, full or read-only.
 
-    Nothing was accepted. A caller's transaction is as it was and may go on, without the event.
+    Nothing was accepted. A caller's transaction is as it was and may go on, without the event; save when SQLite has
+    given up all of it, as it may on a full disk: the session then raises until it is rolled back.
     """
 
 
-class SchemaMismatch(CondorError, RuntimeError):
+class SchemaMismatch(LogUnavailable):
     """The tables of the event log are of another version than this code."""
 
     def __init__(self, found: int, expected: int) -> None:
@@ -130,7 +131,7 @@ class DatabaseUnsupported(CondorError, ValueError):
         )
 
 
-class DriverMissing(CondorError, RuntimeError):
+class DriverMissing(LogUnavailable):
     """The package that talks to the event log's database is not installed."""
 
     def __init__(self, driver: str) -> None:

@@ -6,15 +6,14 @@ import os
 import sqlite3
 import typing as t
 from collections.abc import Iterator
+from contextlib import closing
 from contextlib import contextmanager
-from urllib.parse import unquote
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import InvalidRequestError
 
 from .database import execute_patiently
 
@@ -38,50 +37,62 @@ class Joining:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._is_same: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
-        self._own: object = None
 
     def connection_of(self, session: Session) -> Connection | None:
-        """Return the connection that *session* has to the log's database, or None when it is bound to another."""
+        """Return the connection to the log's database that *session* can write with, beginning it where need be.
+
+        None when the session is bound to another database, or to none in particular, or its transaction is ending.
+        """
         try:
+            if not session.in_transaction():
+                session.begin()
             engine = session.get_bind().engine
-        except UnboundExecutionError:
+            if engine.dialect.name != self._log.engine.dialect.name:
+                return None
+            connection = session.connection()
+        except InvalidRequestError:
             return None
-        if engine.dialect.name != self._log.engine.dialect.name:
-            return None
-        connection = session.connection()
         if engine not in self._is_same:
-            self._is_same[engine] = engine is self._log.engine or identity_of(connection) == self._own_identity()
+            self._is_same[engine] = engine is self._log.engine or self._is_log(connection)
         return connection if self._is_same[engine] else None
 
-    def _own_identity(self) -> object:
-        if self._own is None:
-            self._own = own_identity(self._log.engine)
-        return self._own
+    def _is_log(self, connection: Connection) -> bool:
+        if connection.dialect.name == "sqlite":
+            files = connection.exec_driver_sql("PRAGMA database_list").all()
+            return file_in(files) == file_of(self._log.engine)
+        theirs = connection.execute(POSTGRESQL_IDENTITY).one()
+        with self._log.engine.connect() as own:
+            return own.execute(POSTGRESQL_IDENTITY).one() == theirs
 
 
-def identity_of(connection: Connection) -> object:
-    """Return what tells the database of *connection* from every other; a database in memory is like none."""
-    if connection.dialect.name == "postgresql":
-        return tuple(connection.execute(POSTGRESQL_IDENTITY).one())
-    files = {name: path for _, name, path in connection.exec_driver_sql("PRAGMA database_list")}
-    return identity_of_file(files["main"]) if files["main"] else object()
+def file_of(engine: Engine) -> object:
+    """Return which file an SQLite *engine* opens; without its listeners, which may wait for the caller's own lock."""
+    positional, named = t.cast("tuple[t.Any, dict[str, t.Any]]", engine.dialect.create_connect_args(engine.url))
+    with closing(sqlite3.connect(*positional, **named)) as connection:
+        return file_in(connection.execute("PRAGMA database_list"))
 
 
-def own_identity(engine: Engine) -> object:
-    """Return the same for an engine; without connecting to SQLite, whose file the caller may have locked."""
-    if engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            return identity_of(connection)
-    path = engine.url.database or ""
-    return identity_of_file(unquote(urlsplit(path).path) if path.startswith("file:") else path)
-
-
-def identity_of_file(path: str) -> object:
+def file_in(databases: t.Iterable[t.Any]) -> object:
+    """Return what tells the main one of SQLite's *databases* from every other; one in memory is like none."""
+    path = next(path for _, name, path in databases if name == "main")
+    if not path:
+        return object()
     try:
         status = os.stat(path)
-    except OSError:
-        return object()
+    except FileNotFoundError:
+        return os.path.realpath(path)
     return status.st_dev, status.st_ino
+
+
+def commits_by_itself(connection: Connection) -> bool:
+    """Tell whether each statement of *connection* is a transaction of its own (AUTOCOMMIT), whatever its session says.
+
+    To be asked when the session's transaction has begun.
+    """
+    raw = connection.connection.dbapi_connection
+    if isinstance(raw, sqlite3.Connection):
+        return raw.isolation_level is None and not raw.in_transaction
+    return bool(getattr(raw, "autocommit", False))
 
 
 @contextmanager
@@ -90,9 +101,20 @@ def savepoint(connection: Connection) -> Iterator[None]:
 
     Python's sqlite3 begins a transaction only at the first INSERT, UPDATE or DELETE: a SAVEPOINT before that would be
     the outermost transaction, and its RELEASE a commit. So the transaction is begun here where it has not been.
+
+    When the disk is full SQLite may give up the whole transaction, not only the statement. A COMMIT would then succeed
+    and keep nothing; so the connection is invalidated, and all but a rollback of its session raises.
     """
     raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
         execute_patiently(raw, "BEGIN IMMEDIATE")
-    with connection.begin_nested():
+    nested = connection.begin_nested()
+    try:
         yield
+        nested.commit()
+    except BaseException:
+        if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
+            connection.invalidate()
+        else:
+            nested.rollback()
+        raise

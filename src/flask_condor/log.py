@@ -30,7 +30,9 @@ from .database import READING
 from .database import check_backend
 from .database import check_url
 from .database import explained
+from .database import is_in_memory
 from .database import open_database
+from .database import renew_after_fork
 from .errors import EventLoop
 from .event import Cause
 from .event import Event
@@ -40,6 +42,7 @@ from .models import deliveries
 from .models import events
 from .payload import from_json
 from .schema import ensure_schema
+from .schema import take_write_lock
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -51,6 +54,8 @@ if t.TYPE_CHECKING:
 SETTING = "CONDOR_DATABASE_URL"
 CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
 """PostgreSQL's own time; SQLite's is that of the machine."""
+COUNTING = {"preserve_rowcount": True}
+"""The execution option without which psycopg has forgotten how many rows an INSERT has made."""
 SAME_FAMILY = 0x0FA
 """The PostgreSQL advisory locks, one per root event, under which its descendants are counted."""
 
@@ -107,8 +112,10 @@ class Log:
         engine = self._engine_of_app()
         if engine is None:
             return open_database(URL.create("sqlite", database=str(Path(self._app.instance_path, "condor.db"))))
-        is_file = engine.dialect.name == "sqlite" and engine.url.database not in (None, "", ":memory:")
-        return open_database(engine.url, is_of_app=True) if is_file else engine
+        if engine.dialect.name == "sqlite" and not is_in_memory(engine.url):
+            return open_database(engine.url, is_of_app=True)
+        renew_after_fork(engine)
+        return engine
 
     def _engine_of_app(self) -> Engine | None:
         extension = self._app.extensions.get("sqlalchemy")
@@ -142,13 +149,22 @@ class Log:
                 yield connection
 
     def ensure_tables_in(self, connection: Connection) -> None:
-        """Make the tables in a transaction that is not the log's own, when there are none.
+        """Make the tables when there are none, for a transaction that is not the log's own.
 
-        Not in one of its own, which on SQLite would wait for a lock that the caller holds.
+        In a transaction of their own, so that nobody waits for the end of the caller's; but on SQLite in the caller's,
+        whose lock that other one would wait for. They are then gone if the caller rolls back.
         """
-        if not self._has_tables:
-            self._has_tables = not ensure_schema(connection) and not connection.info.get(SETTING)
-            connection.info[SETTING] = "made its tables, perhaps not committed"
+        if self._has_tables:
+            return
+        if connection.dialect.name != "sqlite":
+            with self.begin():
+                return  # made, in a transaction that commits here
+        take_write_lock(connection)
+        made_in, transaction = connection.info.get(SETTING), connection.get_transaction()
+        if ensure_schema(connection):
+            connection.info[SETTING] = transaction
+        elif made_in is not transaction:
+            self._has_tables = True
 
 
 def clock(connection: Connection) -> float:
@@ -167,11 +183,11 @@ def write_event(
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
     row = event_row(event, payload, is_orphan=not jobs)
+    on = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    if not connection.execute(on(events).on_conflict_do_nothing(), row, execution_options=COUNTING).rowcount:
+        return False
     if row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
-    on = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    if not connection.execute(on(events).on_conflict_do_nothing(), row).rowcount:
-        return False
     write_deliveries(connection, event.id, jobs, due)
     return True
 
@@ -236,9 +252,10 @@ def event_from(row: Row[t.Any]) -> Event[t.Any]:
 
 
 def refuse_large_family(connection: Connection, root_id: str, chain: tuple[str, ...]) -> None:
+    """Count the family of an event that has been written: an SQLite transaction that reads first may not write."""
     if connection.dialect.name != "sqlite":
         lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:root))")
         connection.execute(lock, {"space": SAME_FAMILY, "root": root_id})
     descendants = select(func.count()).where(events.c.root_id == root_id, events.c.root_id != events.c.id)
-    if t.cast(int, connection.scalar(descendants)) >= MAX_DESCENDANTS:
+    if t.cast(int, connection.scalar(descendants)) > MAX_DESCENDANTS:
         raise EventLoop(f"one event {chain[0]!r} led to more than {MAX_DESCENDANTS:,} others", chain)

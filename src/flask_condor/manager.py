@@ -271,11 +271,12 @@ class EventsManager:
         return chain
 
     def _enqueue_one(self, event: Event[t.Any], job: Queued) -> None:
-        self.queueing.outbox.enqueue_one(event, job, self._chain().ctx)
+        with self._app_context():
+            self.queueing.outbox.enqueue_one(event, job, self._chain().ctx)
 
     def run_delivery(self, event: Event[t.Any], job: Job, delivery: Delivery) -> t.Any:
         """Run *job* for a delivery, in a fresh app context; return what it returns, and raise what it raises."""
-        with self.app.app_context():
+        with self.registry.sessions.set_aside(), self.app.app_context():
             chain = self._new_chain(None, delivery)
             return chain.call(event, self.registry.signals.ready(job.function))
 

@@ -15,8 +15,10 @@ from .database import is_busy
 from .deferral import Deferral
 from .due import NOW
 from .due import Due
+from .errors import CondorError
 from .errors import LogUnavailable
 from .joining import Joining
+from .joining import commits_by_itself
 from .joining import savepoint
 from .log import Deliverable
 from .log import Log
@@ -82,12 +84,15 @@ class Outbox:
         if session is None:
             self._write_alone(event, write)
             return
-        connection = self._joining.connection_of(session)
+        with explained(not_accepted(event)):
+            connection = self._joining.connection_of(session)
         if connection is None:
             hold(session, Deferral(event, queued_jobs, lambda *_: self._write_late(event, write, ctx), ctx))
-            return
-        self._write_in(connection, event, write)
-        hold(session, Deferral(event, queued_jobs, lambda *_: None, ctx))
+        elif commits_by_itself(connection):
+            self._write_alone(event, write)
+        else:
+            self._write_in(connection, event, write)
+            hold(session, Deferral(event, queued_jobs, lambda *_: None, ctx))
 
     def _write_alone(self, event: Event[t.Any], write: Write) -> None:
         with self._log.begin(not_accepted(event)) as connection:
@@ -108,7 +113,7 @@ class Outbox:
     def _write_late(self, event: Event[t.Any], write: Write, ctx: Context) -> None:
         try:
             self._write_alone(event, write)
-        except LogUnavailable as error:
+        except CondorError as error:
             ctx.logger.error(
                 "event %s of a committed transaction is lost: %s",
                 event.name,

@@ -60,7 +60,9 @@ class Queueing:
         """
         is_delayed = delay is not None or at is not None
         due = due_from(delay, at) if is_delayed else NOW
-        queued = self._registry.live_jobs_of(event.name) if is_delayed else only_queued(plan)
+        if self._registry.is_silent(event.name):
+            return plan, None
+        queued = self._registry.jobs_of(event.name) if is_delayed else only_queued(plan)
         refuse_namesakes(event.name, queued)
         rest = () if is_delayed else tuple(call for call in plan if not is_queued(call))
         try:

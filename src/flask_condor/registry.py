@@ -105,12 +105,14 @@ class Registry:
 
     def jobs_of(self, name: str) -> tuple[Job, ...]:
         """Return the jobs of *name* in the order they run, without those that were disconnected from the signal."""
+        if name not in self._jobs:
+            return ()
         connected = list(self.signals.signal(name).receivers.values())
-        return tuple(job for job in self._jobs.get(name, ()) if any(is_same(job.receiver, one) for one in connected))
+        return tuple(job for job in self._jobs[name] if any(is_same(job.receiver, one) for one in connected))
 
-    def live_jobs_of(self, name: str) -> tuple[Job, ...]:
-        """Return the jobs that a fire of *name* would run here: none while it is muted or events are disabled."""
-        return self.jobs_of(name) if self.signals.enabled and not self.signals.signal(name).is_muted else ()
+    def is_silent(self, name: str) -> bool:
+        """Whether a fire of *name* does nothing here: while it is muted, or events are disabled."""
+        return not self.signals.enabled or (name in self.signals and self.signals.signal(name).is_muted)
 
     def job_named(self, name: str, path: str) -> Job | None:
         """Return the job of event *name* that is called *path* ("module:qualname") in a delivery."""

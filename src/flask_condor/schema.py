@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sqlalchemy import delete
+from sqlalchemy import false
 from sqlalchemy import insert
 from sqlalchemy import inspect
 from sqlalchemy import select
@@ -47,6 +49,12 @@ def ensure_schema(connection: Connection) -> bool:
     if found != VERSION:
         raise SchemaMismatch(found, VERSION)
     return False
+
+
+def take_write_lock(connection: Connection) -> None:
+    """Let an SQLite transaction begin by writing: one that reads before it writes cannot wait for another to end."""
+    connection.execute(CreateTable(versions, if_not_exists=True))
+    connection.execute(delete(versions).where(false()))
 
 
 def upgrade(connection: Connection) -> tuple[int | None, int]:

@@ -58,7 +58,7 @@ class Sessions:
         """Return what stands in a signal for *job*."""
 
         def run_apart(event: Event[t.Any], job: Call) -> None:
-            with self._set_aside():
+            with self.set_aside():
                 run(event, job)
 
         return AfterCommit(job, run_apart, self.open_one)
@@ -80,7 +80,7 @@ class Sessions:
         """
         if given is not None:
             refuse_other(given)
-            return existing(given)
+            return given() if isinstance(given, scoped_session) else t.cast(Session, given)
         session = self.open_one()
         return session if session is not None and session.in_transaction() else None
 
@@ -89,8 +89,8 @@ class Sessions:
         return existing(self._scoped or getattr(self._app.extensions.get("sqlalchemy"), "session", None))
 
     @contextmanager
-    def _set_aside(self) -> Iterator[None]:
-        """Take the caller's session out of its scope, so that a job in the same thread gets one of its own."""
+    def set_aside(self) -> Iterator[None]:
+        """Take the caller's session out of its scope while a job runs in the same thread, and end that of the job."""
         if self._scoped is None:
             yield
             return
