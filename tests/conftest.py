@@ -69,3 +69,14 @@ def failing_job() -> Callable[[Event[Any], Context], None]:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with new_database(request.param, tmp_path) as url:
         yield url
+
+
+@pytest.fixture
+def durable_manager(database_url: str) -> Iterator[EventsManager]:
+    app = Flask("durable")
+    app.testing = True
+    app.config["CONDOR_DATABASE_URL"] = database_url
+    Condor(app)
+    manager: EventsManager = app.extensions["condor"]
+    yield manager
+    manager.log.engine.dispose()

@@ -109,6 +109,21 @@ class LogUnavailable(CondorError, RuntimeError):
     """
 
 
+class OperationRefused(CondorError, ValueError):
+    """What was to be retried, cancelled or replayed is not in the event log, or is not such that it can be."""
+
+
+class ScheduleInvalid(CondorError, ValueError):
+    """A schedule that would never fire, or not as meant: its cron expression, time zone, payload or name."""
+
+
+class ExtraMissing(CondorError, RuntimeError):
+    """An optional package, which what was asked for needs, is not installed."""
+
+    def __init__(self, package: str, extra: str, need: str) -> None:
+        super().__init__(f"{need} needs {package}, which is not installed: run pip install 'flask-condor[{extra}]'.")
+
+
 class SchemaMismatch(LogUnavailable):
     """The tables of the event log are of another version than this code."""
 

@@ -175,14 +175,20 @@ def clock(connection: Connection) -> float:
 
 
 def write_event(
-    connection: Connection, event: Event[t.Any], payload: str, jobs: Sequence[Deliverable], due: Due
+    connection: Connection,
+    event: Event[t.Any],
+    payload: str,
+    jobs: Sequence[Deliverable],
+    due: Due,
+    replay_of: str | None = None,
 ) -> bool:
     """Write *event* with a pending delivery for each of *jobs*; return False when an event of its id is there already.
 
     :param payload: as :func:`~flask_condor.payload.to_json` gives it.
+    :param replay_of: the id of the event that this one repeats.
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
-    row = event_row(event, payload, is_orphan=not jobs)
+    row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of)
     on = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     if not connection.execute(on(events).on_conflict_do_nothing(), row, execution_options=COUNTING).rowcount:
         return False
@@ -204,7 +210,12 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
     else:
         when = {"due_at": time.time() + due.wait if due.at is None else due.at}
     connection.execute(statement, [delivery_row(event_id, job) | when for job in jobs])
-    if not is_sqlite:
+    wake_workers(connection)
+
+
+def wake_workers(connection: Connection) -> None:
+    """Tell the workers, at commit, that something is due; those on SQLite see it by themselves."""
+    if connection.dialect.name != "sqlite":
         connection.execute(text("SELECT pg_notify('condor', '')"))
 
 

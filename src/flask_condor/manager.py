@@ -26,6 +26,7 @@ from .job import AsyncCall
 from .job import Job
 from .job import Rules
 from .job import loop_is_running
+from .operating import Operating
 from .queueing import Queueing
 from .queueing import is_queued
 from .registry import Registry
@@ -55,7 +56,7 @@ ENTERED = nullcontext()
 RETRY = Retry()
 
 
-class EventsManager:
+class EventsManager(Operating):
     """Registers jobs for event names, and fires events, for one app. Safe to use from many threads.
 
     It can be used where no app context is current, or another app's: it then enters a fresh one of its own app.
