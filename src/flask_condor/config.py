@@ -14,6 +14,9 @@ MAX_DESCENDANTS = 10_000
 DEEPEST = 100
 """The longest chain that Python's own recursion limit surely leaves room for."""
 
+LONGEST_RETENTION = 36_525
+"""Days."""
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one app."""
@@ -29,6 +32,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     log: t.Literal["all", "queued", "off"]
     """``CONDOR_LOG``: which runs are recorded once the event log is on; "off" leaves only the queue itself."""
+
+    retention_done: float | None
+    """``CONDOR_RETENTION_DONE``: the days for which deliveries that are done or cancelled are kept; None for ever."""
+
+    retention_dead: float | None
+    """``CONDOR_RETENTION_DEAD``: the same for those that are dead."""
 
     @classmethod
     def read(cls, settings: Mapping[str, t.Any]) -> Config:
@@ -48,4 +57,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         log = settings.get("CONDOR_LOG", "all")
         if log not in ("all", "queued", "off"):
             raise ConfigInvalid("CONDOR_LOG", log, "'all', 'queued' or 'off'")
-        return cls(job_errors=job_errors, max_depth=max_depth, database_url=database_url, log=log)
+        return cls(
+            job_errors=job_errors,
+            max_depth=max_depth,
+            database_url=database_url,
+            log=log,
+            retention_done=read_days(settings, "CONDOR_RETENTION_DONE", 30),
+            retention_dead=read_days(settings, "CONDOR_RETENTION_DEAD", 90),
+        )
+
+
+def read_days(settings: Mapping[str, t.Any], key: str, default: float) -> float | None:
+    days = settings.get(key, default)
+    if days is None:
+        return None
+    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= LONGEST_RETENTION:
+        raise ConfigInvalid(key, days, "a number of days above 0, or None to keep all")
+    return float(days)

@@ -127,7 +127,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
 ABSENT = "it was never stored, or was pruned. `flask events log` lists what there is."
 
 
-def jobs_to_run(registry: Registry, name: str, wanted: Sequence[object] | None) -> list[Job]:
+def jobs_to_run(registry: Registry, name: str, wanted: Sequence[object] | None = None) -> list[Job]:
     jobs: list[Job] = []
     for job in registry.jobs_of(name):
         if not any(is_same(job.function, other.function) for other in jobs):

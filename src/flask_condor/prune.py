@@ -1,0 +1,138 @@
+"""The prune: forgets what ended long ago, in small transactions, an event never without the deliveries that it had."""
+
+from __future__ import annotations
+
+import typing as t
+
+import msgspec
+from sqlalchemy import ColumnElement
+from sqlalchemy import and_
+from sqlalchemy import delete
+from sqlalchemy import exists
+from sqlalchemy import func
+from sqlalchemy import or_
+from sqlalchemy import select
+from sqlalchemy import text
+from sqlalchemy import tuple_
+from sqlalchemy.engine import Connection
+
+from .models import deliveries
+from .models import events
+from .models import workers
+from .rates import prune_rates
+
+if t.TYPE_CHECKING:
+    from .config import Config
+
+DAY = 86_400.0
+BATCH = 500
+"""How many rows one transaction looks at."""
+PRUNING = 0x0C0D1
+"""The PostgreSQL advisory lock under which one process at a time prunes."""
+RATES_KEPT = 400 * DAY
+"""Seconds for which the hourly rates are kept: a year can be compared with the one before."""
+WORKERS_KEPT = DAY
+
+HAS_DELIVERIES = exists().where(deliveries.c.event_id == events.c.id)
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """What is old: deliveries that ended before these moments, in seconds since 1970 UTC; None keeps them for ever."""
+
+    done_before: float | None
+    """Of deliveries done or cancelled, and of events that have none."""
+    dead_before: float | None
+
+    @classmethod
+    def of(cls, config: Config, now: float) -> Retention:
+        """Return what is old by the settings of an app."""
+        done, dead = config.retention_done, config.retention_dead
+        return cls(None if done is None else now - done * DAY, None if dead is None else now - dead * DAY)
+
+    def ended(self) -> ColumnElement[bool]:
+        """Return the condition for deliveries that are old; one that has not ended never is."""
+        ends = deliveries.c.finished_at
+        return and_(
+            ends.is_not(None),
+            ends < max(self.done_before or 0.0, self.dead_before or 0.0),
+            or_(
+                and_(deliveries.c.state.in_(("done", "cancelled")), ends < (self.done_before or 0.0)),
+                and_(deliveries.c.state == "dead", ends < (self.dead_before or 0.0)),
+            ),
+        )
+
+    def idle(self) -> ColumnElement[bool]:
+        """Return the condition for events that are old and have no delivery."""
+        return and_(events.c.fired_at < (self.done_before or 0.0), ~HAS_DELIVERIES)
+
+
+class Prune:
+    """One pass over the log, from the oldest row on.
+
+    A batch deletes all that is old of some events, with the event when nothing is left of it, in one transaction: a
+    process that is killed has deleted all of a batch or nothing.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self._retention = retention
+        self._at: tuple[t.Any, t.Any] = (-1.0, -1)
+        self._steps = [self._deliveries, self._events]
+
+    @property
+    def is_over(self) -> bool:
+        return not self._steps
+
+    def count(self, connection: Connection) -> int:
+        """Return how many deliveries, and events without any, there are to delete."""
+        old = select(func.count()).select_from(deliveries).where(self._retention.ended())
+        idle = select(func.count()).select_from(events).where(self._retention.idle())
+        return (connection.scalar(old) or 0) + (connection.scalar(idle) or 0)
+
+    def batch(self, connection: Connection) -> int:
+        """Delete the next batch, in the transaction of *connection*; return how many of what :meth:`count` counts."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PRUNING})
+        return self._steps[0](connection) if self._steps else 0
+
+    def _deliveries(self, connection: Connection) -> int:
+        ended, place = self._retention.ended(), tuple_(deliveries.c.finished_at, deliveries.c.id)
+        rows = connection.execute(
+            select(deliveries.c.finished_at, deliveries.c.id, deliveries.c.event_id)
+            .where(ended, deliveries.c.finished_at >= self._at[0], place > tuple_(*self._at))
+            .order_by(deliveries.c.finished_at, deliveries.c.id)
+            .limit(BATCH)
+        ).all()
+        if not rows:
+            self._next_step()
+            return 0
+        self._at = rows[-1][:2]
+        ids = {row.event_id for row in rows}
+        deleted = connection.execute(delete(deliveries).where(deliveries.c.event_id.in_(ids), ended)).rowcount
+        connection.execute(delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES))
+        return deleted
+
+    def _events(self, connection: Connection) -> int:
+        place = tuple_(events.c.fired_at, events.c.id)
+        rows = connection.execute(
+            select(events.c.fired_at, events.c.id)
+            .where(self._retention.idle(), events.c.fired_at >= self._at[0], place > tuple_(*self._at))
+            .order_by(events.c.fired_at, events.c.id)
+            .limit(BATCH)
+        ).all()
+        if not rows:
+            self._next_step()
+            return 0
+        self._at = t.cast("tuple[float, str]", tuple(rows[-1]))
+        return connection.execute(
+            delete(events).where(events.c.id.in_([row.id for row in rows]), ~HAS_DELIVERIES)
+        ).rowcount
+
+    def _next_step(self) -> None:
+        self._steps.pop(0)
+        self._at = (-1.0, "")
+
+
+def forget(connection: Connection, now: float) -> None:
+    """Delete old rates, and workers that have not been seen for a day."""
+    prune_rates(connection, now, RATES_KEPT)
+    connection.execute(delete(workers).where(workers.c.seen_at < now - WORKERS_KEPT))

@@ -1,0 +1,110 @@
+"""The upkeep: what a worker does beside its jobs: fires schedules, and forgets what ended long ago."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import typing as t
+
+from .due import Due
+from .errors import shorten
+from .event import Event
+from .event import Family
+from .event import Origin
+from .event import originate
+from .log import write_event
+from .operations import jobs_to_run
+from .payload import from_json
+from .prune import Prune
+from .prune import Retention
+from .prune import forget
+from .schedule import GRACE
+
+if t.TYPE_CHECKING:
+    from .manager import EventsManager
+    from .schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+BETWEEN_PRUNES = 60.0
+"""Seconds from the end of one pass over the log to the next."""
+BETWEEN_FAILURES = 10.0
+"""Seconds to wait after a failure."""
+
+
+class Upkeep:
+    """Keeps the event log of one app, a little at a time; each worker process has its own, and they may all work.
+
+    Call :meth:`tick` about once a second, from one thread. Between ticks it holds no connection.
+    """
+
+    def __init__(self, manager: EventsManager) -> None:
+        self._manager = manager
+        self._fired_until: float | None = None
+        self._next_tick = -math.inf
+        self._prune: Prune | None = None
+        self._next_prune = 0.0
+        self._pause_until = 0.0
+
+    def tick(self) -> None:
+        """Fire what is due by the clock, and prune one batch now and then; log what fails, and never raise it."""
+        if time.monotonic() < self._pause_until:
+            return
+        try:
+            self._fire_schedules(time.time())
+            self._prune_a_batch()
+        except Exception as error:  # the worker's loop goes on, whatever the database does
+            self._pause_until = time.monotonic() + BETWEEN_FAILURES
+            logger.error("upkeep of the event log failed: %s", shorten(error), extra={"action": "upkeep_failed"})
+
+    def _fire_schedules(self, now: float) -> None:
+        """Fire the ticks since the last look; one is missed only when nobody looked within a minute after it.
+
+        By this machine's clock, as no worker shall ask the database each second; its deliveries are due by the
+        database's, so a clock that is ahead makes none too early.
+        """
+        schedules = self._manager.schedules
+        since = now - GRACE if self._fired_until is None else max(self._fired_until, now - GRACE)
+        was_put_back = since > now
+        if not schedules or (now < self._next_tick and not was_put_back):
+            return
+        for schedule in schedules:
+            self._fire(schedule, now - GRACE if was_put_back else since, now)
+        self._fired_until = now
+        self._next_tick = min(schedule.next_after(now) for schedule in schedules)
+
+    def _fire(self, schedule: Schedule, since: float, now: float) -> None:
+        for tick in schedule.ticks(since):
+            if tick > now:
+                return
+            self._fire_tick(schedule, tick)
+
+    def _fire_tick(self, schedule: Schedule, tick: float) -> None:
+        name = schedule.name
+        event: Event[t.Any] = Event(name, from_json(schedule.payload), schedule.id_of(tick), tick)
+        originate(event, Origin("app", None, (), Family()))
+        registry = self._manager.registry
+        jobs = jobs_to_run(registry, name) if registry.jobs_of(name) else []
+        with self._manager.log.begin(f"scheduled event {name} was not accepted") as connection:
+            is_first = write_event(connection, event, schedule.payload, jobs, Due(at=tick))
+        if not is_first:
+            return
+        extra = {"action": "schedule_fired", "event_id": event.id, "event_name": name}
+        if jobs:
+            logger.info("schedule %s fired event %s", schedule.expression, name, extra=extra)
+        else:
+            logger.warning("schedule %s fired event %s, which has no job", schedule.expression, name, extra=extra)
+
+    def _prune_a_batch(self) -> None:
+        if time.monotonic() < self._next_prune:
+            return
+        log, now = self._manager.log, time.time()
+        with log.begin("nothing was pruned") as connection:
+            if self._prune is None:
+                self._prune = Prune(Retention.of(self._manager.config, now))
+                forget(connection, now)
+            self._prune.batch(connection)
+        if self._prune.is_over:
+            self._prune = None
+            self._next_prune = time.monotonic() + BETWEEN_PRUNES
