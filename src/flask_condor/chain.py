@@ -33,6 +33,7 @@ from .signals import Plan
 if t.TYPE_CHECKING:
     from .context import Context
     from .errors import LogUnavailable
+    from .recording import Recording
 
 Failure = tuple[str, Exception]
 
@@ -76,19 +77,30 @@ class Chain:
         self._beneath: Event[t.Any] | None = None
 
     @runs_jobs
-    def run(self, event: Event[t.Any], plan: Plan, *, traceback: bool = False) -> list[Failure]:
+    def run(
+        self, event: Event[t.Any], plan: Plan, recording: Recording | None = None, *, traceback: bool = False
+    ) -> list[Failure]:
         """Call each of *plan* with *event*, in order, and return the failures; only ``BaseException`` passes.
 
+        :param recording: is told how each ended.
         :param traceback: whether the log shows failures in full, as nobody will raise them.
         """
         before, self.event = self.event, event
         failures = []
         try:
             for job in plan:
+                result = failed = None
                 try:
-                    job(event, self.ctx)
+                    result = job(event, self.ctx)
                 except Exception as error:  # the job border: errors become values here
                     failures.append(self.failure(event, job, error, traceback=traceback))
+                    failed = error
+                if recording is not None:
+                    recording.note(result, failed)
+        except BaseException as error:
+            if recording is not None:
+                recording.stop(error)
+            raise
         finally:
             self.event = before
         return failures
@@ -103,30 +115,38 @@ class Chain:
             self.event = before
 
     @runs_jobs
-    async def run_async(self, event: Event[t.Any], plan: Plan) -> list[Failure]:
+    async def run_async(self, event: Event[t.Any], plan: Plan, recording: Recording | None = None) -> list[Failure]:
         """The same, awaiting the async jobs one after the other; other tasks may fire meanwhile."""
         failures = []
-        with self._awaiting():
+        with self._awaiting(recording):
             for job in plan:
                 if not isinstance(job, AsyncCall):
-                    failures += self.run(event, (job,))
+                    failures += self.run(event, (job,), recording)
                     continue
                 step = awaited_step.set((event, job))
+                result = failed = None
                 try:
-                    await job.function(event, ctx=self.ctx)
+                    result = await job.function(event, ctx=self.ctx)
                 except Exception as error:  # the job border, as in run
                     failures.append(self.failure(event, job, error))
+                    failed = error
                 finally:
                     awaited_step.reset(step)
+                if recording is not None:
+                    recording.note(result, failed)
         return failures
 
     @contextmanager
-    def _awaiting(self) -> Iterator[None]:
+    def _awaiting(self, recording: Recording | None) -> Iterator[None]:
         if self._awaits == 0:
             self._beneath, self.event = self.event, AWAITED
         self._awaits += 1
         try:
             yield
+        except BaseException as error:
+            if recording is not None:
+                recording.stop(error)
+            raise
         finally:
             self._awaits -= 1
             if self._awaits == 0:

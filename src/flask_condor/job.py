@@ -97,11 +97,12 @@ class AsyncCall:
     :raises AsyncJobInLoop: when an event loop is running in this thread.
     """
 
-    __slots__ = ("__name__", "_app", "function")
+    __slots__ = ("__name__", "_app", "function", "receiver")
 
-    def __init__(self, function: Callable[..., Coroutine[t.Any, t.Any, t.Any]], app: Flask) -> None:
-        self.__name__ = name_of(function)
-        self.function = function
+    def __init__(self, receiver: Callable[..., Coroutine[t.Any, t.Any, t.Any]], app: Flask) -> None:
+        self.__name__ = name_of(receiver)
+        self.receiver = receiver
+        self.function = as_coroutine_function(receiver)
         self._app = app
 
     def __call__(self, event: t.Any, ctx: t.Any) -> t.Any:
@@ -182,7 +183,7 @@ def as_coroutine_function(function: t.Any) -> t.Any:
 def ready(receiver: Callable[..., t.Any], app: Flask) -> Callable[[t.Any, t.Any], t.Any]:
     """Return *receiver* such that it can be called as ``call(event, ctx)``, without a wrapper where it can be."""
     if is_async(receiver):
-        return AsyncCall(as_coroutine_function(receiver), app)
+        return AsyncCall(receiver, app)
     try:
         second = list(inspect.signature(receiver, follow_wrapped=False).parameters.values())[1:2]
     except (TypeError, ValueError):
@@ -194,6 +195,7 @@ def ready(receiver: Callable[..., t.Any], app: Flask) -> Callable[[t.Any, t.Any]
         return receiver(event, ctx=ctx)
 
     call_by_name.__name__ = name_of(receiver)
+    call_by_name.receiver = receiver  # type: ignore[attr-defined]  # as AsyncCall has one
     return call_by_name
 
 

@@ -48,6 +48,8 @@ if t.TYPE_CHECKING:
     from .job import Run
     from .log import Log
     from .queued import Queued
+    from .recording import Entry
+    from .recording import Recording
 
     AnySession = Session | scoped_session[t.Any]
 E = t.TypeVar("E", bound="Event[t.Any]")
@@ -127,6 +129,8 @@ class EventsManager(Operating):
         caller = sys._getframe(1)
         rules = Rules(retry=retry, timeout=timeout, at_most_once=at_most_once, priority=priority, queue=queue)
         self.registry.add(name, jobs, run, rules, f"{caller.f_code.co_filename}:{caller.f_lineno}")
+        if run == "queued":
+            self.queueing.turn_on()
 
     def unregister(self, name: str, *jobs: JobFunction) -> None:
         """Take *jobs* out of *name*, from the next fire on; the name itself stays registered.
@@ -169,8 +173,8 @@ class EventsManager(Operating):
         :raises SessionInvalid: for a *session* that is none of SQLAlchemy's; nothing has run.
         """
         with self._app_context():
-            chain, plan, refusal = self._prepare(event, delay, at, session, strict=True)
-            chain.settle(event, plan, chain.run(event, plan), refusal)
+            chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=True)
+            chain.settle(event, plan, chain.run(event, plan, recording), refusal)
         return event
 
     def emit(
@@ -190,8 +194,8 @@ class EventsManager(Operating):
         """
         event = Event(name, data, id or "")
         with self._app_context():
-            chain, plan, refusal = self._prepare(event, delay, at, session, strict=False)
-            chain.settle(event, plan, chain.run(event, plan), refusal)
+            chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=False)
+            chain.settle(event, plan, chain.run(event, plan, recording), refusal)
         return event
 
     async def fire_async(
@@ -199,8 +203,8 @@ class EventsManager(Operating):
     ) -> E:
         """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
         with self._app_context():
-            chain, plan, refusal = self._prepare(event, delay, at, session, strict=True)
-            chain.settle(event, plan, await chain.run_async(event, plan), refusal)
+            chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=True)
+            chain.settle(event, plan, await chain.run_async(event, plan, recording), refusal)
         return event
 
     async def emit_async(
@@ -216,8 +220,8 @@ class EventsManager(Operating):
         """Do as :meth:`emit` from an async view or job: await the async jobs, and call the others."""
         event = Event(name, data, id or "")
         with self._app_context():
-            chain, plan, refusal = self._prepare(event, delay, at, session, strict=False)
-            chain.settle(event, plan, await chain.run_async(event, plan), refusal)
+            chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=False)
+            chain.settle(event, plan, await chain.run_async(event, plan, recording), refusal)
         return event
 
     def disable(self) -> ExitStack:
@@ -242,7 +246,7 @@ class EventsManager(Operating):
 
     def _prepare(
         self, event: t.Any, delay: object, at: object, session: object, *, strict: bool
-    ) -> tuple[Chain, Plan, LogUnavailable | None]:
+    ) -> tuple[Chain, Plan, Recording | None, LogUnavailable | None]:
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
         chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
@@ -250,8 +254,9 @@ class EventsManager(Operating):
             plan = self.registry.sessions.join(plan, session)
         originate(event, chain.origin_of(event.name))
         if delay is None and at is None and not any(map(is_queued, plan)):
-            return chain, plan, None
-        return chain, *self.queueing.take(event, plan, chain.ctx, session, delay, at)
+            return chain, plan, self.queueing.record(event, plan, is_queued=False), None
+        plan, refusal = self.queueing.take(event, plan, chain.ctx, session, delay, at)
+        return chain, plan, self.queueing.record(event, plan, is_queued=True), refusal
 
     def _chain(self) -> Chain:
         chain: Chain | None = getattr(_cv_app.get(), "_condor", None)
@@ -281,10 +286,10 @@ class EventsManager(Operating):
             chain = self._new_chain(None, delivery)
             return chain.call(event, self.registry.signals.ready(job.function))
 
-    def _run_later(self, event: Event[t.Any], job: Call) -> None:
+    def _run_later(self, event: Event[t.Any], job: Call, entry: Entry) -> None:
         def run() -> None:
             with self.app.app_context():
-                self._chain().run(event, (job,), traceback=True)
+                self._chain().run(event, (job,), self.queueing.record_one(event, entry), traceback=True)
 
         if isinstance(job, AsyncCall) and loop_is_running():
             thread = Thread(target=copy_context().run, args=(run,))

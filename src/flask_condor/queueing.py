@@ -20,6 +20,9 @@ if t.TYPE_CHECKING:
     from .log import Log
     from .outbox import Outbox
     from .queued import Queued
+    from .recorder import Recorder
+    from .recording import Entry
+    from .recording import Recording
     from .registry import Registry
     from .signals import Plan
 
@@ -31,6 +34,9 @@ class Queueing:
         self._app = app
         self._config = config
         self._registry = registry
+        self._is_on = False
+        if config.database_url is not None:
+            self.turn_on()
 
     @cached_property
     def log(self) -> Log:
@@ -46,10 +52,42 @@ class Queueing:
 
         return Outbox(self.log, self._registry.sessions)
 
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What writes down the runs of jobs that are not queued."""
+        from .recorder import Recorder  # likewise
+
+        return Recorder(self.log, self._app.logger)
+
     @property
     def is_needed(self) -> bool:
-        """Whether the app has asked for the event log, by a queued job or by naming a database."""
-        return self._registry.queues or self._config.database_url is not None
+        """Whether the app has asked for the event log: by a queued job, a delayed event, or by naming a database."""
+        return self._is_on
+
+    def turn_on(self) -> None:
+        """Use the event log from now on; with ``CONDOR_LOG`` at "all", every run is recorded."""
+        if not self._is_on:
+            self._is_on = True
+            if self._config.log == "all":
+                self._registry.signals.watch()
+
+    def record(self, event: Event[t.Any], plan: Plan, *, is_queued: bool) -> Recording | None:
+        """Return what is to be told how each of *plan* ends, when runs are recorded.
+
+        :param is_queued: whether the outbox writes the event.
+        """
+        signals = self._registry.signals
+        if not signals.is_watched or not signals.enabled or (is_queued and not plan):
+            return None
+        entries = self._registry.entries_of(event.name, plan)
+        is_orphan = not plan and not self._registry.knows(event.name)
+        return self.recorder.start(event, entries, is_orphan=is_orphan, is_queued=is_queued)
+
+    def record_one(self, event: Event[t.Any], entry: Entry) -> Recording | None:
+        """The same for one job that was put off."""
+        if not self._registry.signals.is_watched:
+            return None
+        return self.recorder.start(event, (entry,), is_queued=self._registry.queues_for(event.name))
 
     def take(
         self, event: Event[t.Any], plan: Plan, ctx: Context, session: object, delay: object, at: object
@@ -59,6 +97,7 @@ class Queueing:
         :raises: as :meth:`Outbox.enqueue`, save LogUnavailable, which is returned: the rest shall run all the same.
         """
         is_delayed = delay is not None or at is not None
+        self.turn_on()
         due = due_from(delay, at) if is_delayed else NOW
         if self._registry.is_silent(event.name):
             return plan, None

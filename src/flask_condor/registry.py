@@ -22,8 +22,10 @@ from .job import Run
 from .job import check_job
 from .job import is_same
 from .job import name_of
+from .job import path_of
 from .job import ready
 from .queued import Queued
+from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
 from .signals import Signals
@@ -32,12 +34,15 @@ if t.TYPE_CHECKING:
     from flask import Flask
     from sqlalchemy.orm import scoped_session
 
-    from .deferral import Runner
     from .event import Event
     from .job import JobFunction
     from .log import Deliverable
     from .queued import Enqueue
+    from .recording import Entry
     from .transactions import Sessions
+
+    class RecordedRunner(t.Protocol):
+        def __call__(self, event: Event[t.Any], job: Call, entry: Entry) -> None: ...
 
 
 class Registry:
@@ -48,17 +53,18 @@ class Registry:
     :param session: the scoped session whose transactions ``after_commit`` jobs wait for.
     """
 
-    def __init__(self, app: Flask, run_later: Runner, enqueue: Enqueue, session: scoped_session[t.Any] | None) -> None:
+    def __init__(
+        self, app: Flask, run_later: RecordedRunner, enqueue: Enqueue, session: scoped_session[t.Any] | None
+    ) -> None:
         self._app = app
         self._enqueue = enqueue
         self._ready = functools.partial(ready, app=app)
         self._run_later = run_later
         self._jobs: dict[str, tuple[Job, ...]] = {}
+        self._entries: dict[str, tuple[Plan, tuple[Entry | None, ...]]] = {}
         self.signals = Signals(self._ready)
         self.defers = False
         """Whether a job was ever registered to run after the response."""
-        self.queues = False
-        """Whether a job was ever registered to run in a worker."""
         self._session = session
         if session is not None:
             self.sessions  # noqa: B018  # looked at for its check, at start rather than in a request
@@ -84,7 +90,6 @@ class Registry:
             refuse_namesakes(name, [job for job in jobs if job.run == "queued"])
             self._jobs[name] = tuple(jobs)
             self.defers = self.defers or run == "after_response"
-            self.queues = self.queues or run == "queued"
             signal = self.signals.signal(name)
             signal.is_registered = True
             for job in jobs[len(jobs) - len(functions) :]:
@@ -119,6 +124,25 @@ class Registry:
         named = [job for job in self.jobs_of(name) if job.path == path]
         return next((job for job in named if job.run == "queued"), named[0] if named else None)
 
+    def knows(self, name: str) -> bool:
+        """Tell whether *name* is registered, with or without a job."""
+        return name in self._jobs
+
+    def queues_for(self, name: str) -> bool:
+        """Tell whether a job of *name* runs in a worker."""
+        return any(job.run == "queued" for job in self._jobs.get(name, ()))
+
+    def entries_of(self, name: str, plan: Plan) -> tuple[Entry | None, ...]:
+        """Return under what each of *plan* is recorded; None for what is no job, or puts one off."""
+        kept = self._entries.get(name)
+        if kept is not None and kept[0] is plan:
+            return kept[1]
+        paths = {id(job.receiver): job.path for job in self._jobs.get(name, ()) if job.run == "now"}
+        found = [paths.get(id(getattr(call, "receiver", call))) for call in plan]
+        entries: tuple[Entry | None, ...] = tuple(None if path is None else (path, "now") for path in found)
+        self._entries[name] = plan, entries
+        return entries
+
     def registered_signal(self, name: str) -> JobSignal:
         """Return the signal of a registered name.
 
@@ -148,8 +172,8 @@ class Registry:
             return function
         if run == "queued":
             return Queued(function, rules, self._enqueue)
-        job = self._ready(function)
-        return Later(job, self._run_later) if run == "after_response" else self.sessions.receiver(job, self._run_later)
+        job, run_later = self._ready(function), functools.partial(self._run_later, entry=(path_of(function), run))
+        return Later(job, run_later) if run == "after_response" else self.sessions.receiver(job, run_later)
 
 
 def check_name(name: object) -> None:

@@ -165,6 +165,8 @@ class Signals(Namespace):
         self.queueing_plans: dict[str, Plan] = {}
         """Those with calls that are to be queued: they have an attribute ``is_queued``."""
         self._disabled = 0
+        self.is_watched = False
+        """Whether every run is recorded."""
 
     def signal(self, name: str, doc: str | None = None) -> JobSignal:
         """Return the signal for *name*, the same one each time; made when there is none yet."""
@@ -175,8 +177,14 @@ class Signals(Namespace):
 
     def keep_plan(self, name: str, plan: Plan) -> None:
         if self.enabled:
-            queues = any(getattr(call, "is_queued", False) for call in plan)
+            queues = self.is_watched or any(getattr(call, "is_queued", False) for call in plan)
             (self.queueing_plans if queues else self.plans)[name] = plan
+
+    def watch(self) -> None:
+        """Let no fire simply walk its plan from now on, as every run is recorded."""
+        with self.lock:
+            self.is_watched = True
+            self._forget_plans()
 
     @property
     def enabled(self) -> bool:

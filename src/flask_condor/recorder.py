@@ -1,0 +1,257 @@
+"""The recorder: writes down in the background, in batches, what ran in this process; no request waits for it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import typing as t
+from collections import deque
+from collections.abc import Sequence
+from threading import Lock
+from threading import Thread
+from weakref import WeakSet
+
+from sqlalchemy.exc import DataError
+from sqlalchemy.exc import IntegrityError
+
+from .errors import CondorError
+from .errors import shorten
+from .log import event_row
+from .recording import Recording
+from .records import Record
+from .records import describe
+from .records import write
+
+if t.TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from logging import Logger
+
+    from sqlalchemy.engine import Connection
+
+    from .event import Event
+    from .recording import Entry
+
+    class Writable(t.Protocol):
+        def begin(self, what: str = ...) -> AbstractContextManager[Connection]: ...
+
+
+INTERVAL = 0.2
+"""Seconds between two writes: so much may be lost when the process is killed."""
+LONGEST_REST = 2.0
+"""Seconds between two tries while the database is away."""
+IDLE = 5.0
+"""Seconds without anything to write after which the thread ends, until there is."""
+MOST = 10_000
+"""How many records may wait; what comes on top is dropped."""
+LARGEST = 32 * 1024 * 1024
+"""How many characters of payloads, results and errors may wait; likewise."""
+BATCH = 1000
+"""How many records one transaction writes."""
+PATIENCE = 30.0
+"""Seconds for which a run waits for the commit of the transaction that its event was queued in."""
+BETWEEN_WARNINGS = 5.0
+
+
+class Recorder:
+    """Writes the records of one app to its log, in a thread that each process starts when it first has one.
+
+    Its memory is bounded: while the database is away for long, or slower than the app, records are dropped, counted
+    and told of in the app's log. It gives up nothing else until the process ends; a killed one loses what it ran in
+    the last 0.2 s.
+    """
+
+    def __init__(self, log: Writable, logger: Logger) -> None:
+        self._log = log
+        self._logger = logger
+        self._is_away = False
+        self._told_at = 0.0
+        self._start_empty()
+        RECORDERS.add(self)
+
+    def _start_empty(self) -> None:
+        self._waiting: deque[Record] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._in_hand: list[Record] = []
+        self._suspects = 0
+        """How many of those in hand are written one by one, as one of them was refused."""
+        self._thread: Thread | None = None
+        self._adding = Lock()
+        self._writing = Lock()
+        self._is_paused = False
+
+    def start(
+        self, event: Event[t.Any], entries: Sequence[Entry | None], *, is_orphan: bool = False, is_queued: bool = False
+    ) -> Recording:
+        """Keep *event* as it is now, before a job can change its payload, and return what times its runs.
+
+        :param entries: and :param is_queued: as of :class:`Recording` and :class:`~flask_condor.records.Record`.
+        """
+        payload, is_replayable = describe(event.payload)
+        row = event_row(event, payload, is_orphan=is_orphan, is_replayable=is_replayable)
+        return Recording(self.add, Record(row, is_queued, []), entries)
+
+    def add(self, record: Record) -> None:
+        """Take *record* to be written; never waits for the database, and never raises."""
+        size = record.size()
+        with self._adding:
+            if len(self._waiting) >= MOST or self._size + size > LARGEST:
+                self._dropped += 1
+                return
+            self._waiting.append(record)
+            self._size += size
+            if self._thread is None:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = Thread(target=self._keep_writing, name="condor-recorder", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return  # the interpreter is ending, or is out of threads: the next record tries again, or the exit writes
+        self._thread = thread
+        atexit.unregister(flush_all)  # multiprocessing forgets its parent's, so each process registers its own
+        atexit.register(flush_all)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Write what waits, in this thread; return whether all of it was written.
+
+        :param timeout: seconds after which no further batch is begun.
+        """
+        until = time.monotonic() + timeout
+        if not self._writing.acquire(timeout=timeout):
+            return False
+        try:
+            left = len(self._in_hand) + len(self._waiting)
+            while left > 0 and time.monotonic() <= until:
+                written = self._write_some()
+                if not written:
+                    return False
+                left -= written
+            return left <= 0
+        finally:
+            self._tell_dropped()
+            self._writing.release()
+
+    def pause(self) -> None:
+        """Hold back the next write, once the one in progress is done, or after a second."""
+        self._is_paused = self._writing.acquire(timeout=1.0)
+
+    def resume(self) -> None:
+        if self._is_paused:
+            self._writing.release()
+
+    def _keep_writing(self) -> None:
+        rest, busy_at = INTERVAL, time.monotonic()
+        while True:
+            time.sleep(rest)
+            if self._waiting or self._in_hand:
+                busy_at = time.monotonic()
+            rest = INTERVAL if self.flush() else min(2 * rest, LONGEST_REST)
+            with self._adding:
+                if time.monotonic() - busy_at > IDLE and not self._waiting and not self._in_hand:
+                    self._thread = None
+                    return
+
+    def _write_some(self) -> int:
+        """Write one batch, or a part of it, and return how many records it was; 0 while the database is away."""
+        if not self._in_hand:
+            self._take()
+        batch = self._in_hand[:1] if self._suspects else self._in_hand[:]
+        try:
+            with self._log.begin("what ran is not recorded yet") as connection:
+                early = write(connection, batch)
+        except Exception as error:  # the border of the thread: whatever went wrong, later records can be written
+            return self._meet(error, batch)
+        if self._is_away:
+            self._is_away = False
+            self._logger.warning("the event log is back", extra={"action": "recorder_back"})
+        self._put_away(batch)
+        self._wait_for_commit(early)
+        return len(batch)
+
+    def _take(self) -> None:
+        with self._adding:
+            count = min(BATCH, len(self._waiting))
+            self._in_hand = [self._waiting.popleft() for _ in range(count)]
+            self._size -= sum(record.size() for record in self._in_hand)
+
+    def _put_away(self, batch: Sequence[Record]) -> None:
+        del self._in_hand[: len(batch)]
+        self._suspects = max(0, self._suspects - len(batch))
+
+    def _wait_for_commit(self, early: Sequence[Record]) -> None:
+        patient_since = time.time() - PATIENCE
+        for record in early:
+            if record.runs[-1].finished_at > patient_since:
+                self.add(record)
+
+    def _meet(self, error: Exception, batch: Sequence[Record]) -> int:
+        if is_outage(error):
+            if not self._is_away:
+                self._is_away = True
+                self._logger.error(
+                    "%s What ran is kept for later, up to %d events.",
+                    error,
+                    MOST,
+                    extra={"action": "recorder_away"},
+                )
+            return 0
+        if len(batch) > 1:
+            self._suspects = len(batch)
+            return self._write_some()
+        self._put_away(batch)
+        self._logger.error(
+            "the runs of event %s could not be recorded: %s",
+            batch[0].row["name"],
+            shorten(error),
+            extra={"action": "record_refused", "event_name": batch[0].row["name"]},
+        )
+        return 1
+
+    def _tell_dropped(self) -> None:
+        if not self._dropped or time.monotonic() - self._told_at < BETWEEN_WARNINGS:
+            return
+        with self._adding:
+            dropped, self._dropped = self._dropped, 0
+        self._told_at = time.monotonic()
+        self._logger.warning(
+            "the runs of %d events were not recorded: the event log cannot keep up, or is away.",
+            dropped,
+            extra={"action": "records_dropped", "dropped": dropped},
+        )
+
+
+def is_outage(error: Exception) -> bool:
+    """Tell whether the database failed, and not one record in it."""
+    return isinstance(error, CondorError) and not isinstance(error.__cause__, DataError | IntegrityError)
+
+
+RECORDERS: WeakSet[Recorder] = WeakSet()
+"""All of this process, for its exit and its forks."""
+
+
+def flush_all() -> None:
+    for recorder in list(RECORDERS):
+        recorder.flush()
+
+
+def pause_all() -> None:
+    """Let no fork happen amid a write: a copy of SQLite's locks would be taken for good in the child."""
+    for recorder in list(RECORDERS):
+        recorder.pause()
+
+
+def resume_all() -> None:
+    for recorder in list(RECORDERS):
+        recorder.resume()
+
+
+def forget_all() -> None:
+    """Leave what the parent has not written yet to the parent."""
+    for recorder in list(RECORDERS):
+        recorder._start_empty()
+
+
+os.register_at_fork(before=pause_all, after_in_parent=resume_all, after_in_child=forget_all)
