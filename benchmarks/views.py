@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
 import shutil
@@ -17,6 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from urllib.request import urlopen
@@ -24,9 +27,9 @@ from urllib.request import urlopen
 ADDRESS = "127.0.0.1:8477"
 
 
-def load(path: str, seconds: int) -> float:
+def load(path: str, seconds: int, address: str = ADDRESS) -> float:
     """Return the requests per second that wrk counts on *path* over 16 connections."""
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{ADDRESS}{path}"]
+    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://{address}{path}"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in output, output
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)
@@ -44,10 +47,25 @@ def measure(rounds: int, seconds: int) -> list[dict[str, float]]:
     return taken
 
 
-def wait_for_server() -> None:
+@contextmanager
+def served(address: str = ADDRESS, **environment: str) -> Iterator[None]:
+    """Serve views_app with one gunicorn worker."""
+    if not shutil.which("wrk"):
+        sys.exit("wrk is not installed: run apt-get install wrk")
+    command = [sys.executable, "-m", "gunicorn", "views_app:app", "--bind", address, "--log-level", "warning"]
+    server = subprocess.Popen(command, cwd=Path(__file__).parent, env=os.environ | environment)
+    try:
+        wait_for_server(address)
+        yield
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_for_server(address: str) -> None:
     for _ in range(100):
         try:
-            urlopen(f"http://{ADDRESS}/calls").close()
+            urlopen(f"http://{address}/calls").close()
             return
         except OSError:
             time.sleep(0.1)
@@ -60,16 +78,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
-    if not shutil.which("wrk"):
-        sys.exit("wrk is not installed: run apt-get install wrk")
-    command = [sys.executable, "-m", "gunicorn", "views_app:app", "--bind", ADDRESS, "--log-level", "warning"]
-    server = subprocess.Popen(command, cwd=Path(__file__).parent)
-    try:
-        wait_for_server()
+    with served():
         taken = measure(options.rounds, options.seconds)
-    finally:
-        server.terminate()
-        server.wait(10)
     ratios = [rates["/fires"] / rates["/calls"] for rates in taken]
     result = {
         "python": sys.version.split()[0],

@@ -1,4 +1,4 @@
-"""Two views for benchmarks/views.py: one fires an event with three jobs, the other calls the three functions."""
+"""Two views for views.py and overhead.py: one fires an event with three jobs, the other calls the three functions."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class PlainEvent:
 
 
 app = Flask(__name__)
+app.config.from_prefixed_env()
 Condor(app)
 app.extensions["condor"].register(NAME, count_letters, make_greeting, make_lower)
 

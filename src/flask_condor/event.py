@@ -9,7 +9,6 @@ from datetime import UTC
 from datetime import datetime
 from threading import Lock
 from time import time
-from uuid import UUID
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -147,7 +146,8 @@ def uuid7(at: float) -> str:
     bits = bytearray(stamp + os.urandom(10))
     bits[6] = bits[6] & 0x0F | 0x70
     bits[8] = bits[8] & 0x3F | 0x80
-    return str(UUID(bytes=bytes(bits)))
+    digits = bits.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def originate(event: Event[t.Any], origin: Origin | None) -> None:

@@ -87,7 +87,8 @@ class Queueing:
         """The same for one job that was put off."""
         if not self._registry.signals.is_watched:
             return None
-        return self.recorder.start(event, (entry,), is_queued=self._registry.queues_for(event.name))
+        is_queued = self._registry.queues_for(event.name)
+        return self.recorder.start(event, (entry,), is_orphan=False, is_queued=is_queued)
 
     def take(
         self, event: Event[t.Any], plan: Plan, ctx: Context, session: object, delay: object, at: object

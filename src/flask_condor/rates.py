@@ -44,7 +44,7 @@ Row = tuple[int, int, str, str, str, int]
 """The key of a row: width, start, name, job, outcome, bucket."""
 
 
-class Finished(msgspec.Struct, frozen=True):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """One run of a job that has ended.
 
     :param name: the name of the event. :param job: the path of the job, "module:qualname".
@@ -89,14 +89,18 @@ def add_runs(connection: Connection, runs: Sequence[Finished]) -> None:
 
 
 def grouped(runs: Iterable[Finished], widths: Sequence[int]) -> dict[Row, tuple[int, float]]:
-    sums: dict[Row, tuple[int, float]] = {}
+    per_minute: dict[tuple[int, str, str, str, int], tuple[int, float]] = {}
     for run in runs:
         seconds = max(run.seconds, 0.0)
-        bucket = bucket_of(seconds)
+        key = int(run.at // MINUTE), run.name, run.job, run.outcome, bucket_of(seconds)
+        count, total = per_minute.get(key, (0, 0.0))
+        per_minute[key] = count + 1, total + seconds
+    sums: dict[Row, tuple[int, float]] = {}
+    for (minute, *rest), (runs_in_it, seconds) in per_minute.items():
         for width in widths:
-            key = width, int(run.at // width) * width, run.name, run.job, run.outcome, bucket
-            count, total = sums.get(key, (0, 0.0))
-            sums[key] = count + 1, total + seconds
+            row = t.cast(Row, (width, minute * MINUTE // width * width, *rest))
+            count, total = sums.get(row, (0, 0.0))
+            sums[row] = count + runs_in_it, total + seconds
     return sums
 
 

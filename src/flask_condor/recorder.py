@@ -7,9 +7,11 @@ import os
 import time
 import typing as t
 from collections import deque
+from collections.abc import Container
 from collections.abc import Sequence
 from threading import Lock
 from threading import Thread
+from threading import get_ident
 from weakref import WeakSet
 
 from sqlalchemy.exc import DataError
@@ -17,10 +19,9 @@ from sqlalchemy.exc import IntegrityError
 
 from .errors import CondorError
 from .errors import shorten
-from .log import event_row
 from .recording import Recording
-from .records import Record
-from .records import describe
+from .recording import start_recording
+from .records import record_of
 from .records import write
 
 if t.TYPE_CHECKING:
@@ -70,37 +71,31 @@ class Recorder:
         RECORDERS.add(self)
 
     def _start_empty(self) -> None:
-        self._waiting: deque[Record] = deque()
+        self._waiting: deque[Recording] = deque()
         self._size = 0
         self._dropped = 0
-        self._in_hand: list[Record] = []
+        self._in_hand: list[Recording] = []
         self._suspects = 0
         """How many of those in hand are written one by one, as one of them was refused."""
         self._thread: Thread | None = None
         self._adding = Lock()
         self._writing = Lock()
-        self._is_paused = False
+        self._pauser = 0
 
     def start(
-        self, event: Event[t.Any], entries: Sequence[Entry | None], *, is_orphan: bool = False, is_queued: bool = False
+        self, event: Event[t.Any], entries: tuple[Entry | None, ...], *, is_orphan: bool, is_queued: bool
     ) -> Recording:
-        """Keep *event* as it is now, before a job can change its payload, and return what times its runs.
+        """Return what is to be told how the runs of *event* end; see :class:`Recording`."""
+        return start_recording(event, entries, self.add, is_orphan, is_queued)
 
-        :param entries: and :param is_queued: as of :class:`Recording` and :class:`~flask_condor.records.Record`.
-        """
-        payload, is_replayable = describe(event.payload)
-        row = event_row(event, payload, is_orphan=is_orphan, is_replayable=is_replayable)
-        return Recording(self.add, Record(row, is_queued, []), entries)
-
-    def add(self, record: Record) -> None:
-        """Take *record* to be written; never waits for the database, and never raises."""
-        size = record.size()
+    def add(self, recording: Recording) -> None:
+        """Take *recording* to be written; never waits for the database, and never raises."""
         with self._adding:
-            if len(self._waiting) >= MOST or self._size + size > LARGEST:
+            if len(self._waiting) >= MOST or self._size > LARGEST:
                 self._dropped += 1
                 return
-            self._waiting.append(record)
-            self._size += size
+            self._waiting.append(recording)
+            self._size += recording.size
             if self._thread is None:
                 self._start_thread()
 
@@ -111,8 +106,8 @@ class Recorder:
         except RuntimeError:
             return  # the interpreter is ending, or is out of threads: the next record tries again, or the exit writes
         self._thread = thread
-        atexit.unregister(flush_all)  # multiprocessing forgets its parent's, so each process registers its own
-        atexit.register(flush_all)
+        atexit.unregister(close_all)  # multiprocessing forgets its parent's, so each process registers its own
+        atexit.register(close_all)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Write what waits, in this thread; return whether all of it was written.
@@ -136,11 +131,25 @@ class Recorder:
 
     def pause(self) -> None:
         """Hold back the next write, once the one in progress is done, or after a second."""
-        self._is_paused = self._writing.acquire(timeout=1.0)
+        if self._writing.acquire(timeout=1.0):
+            self._pauser = get_ident()
 
     def resume(self) -> None:
-        if self._is_paused:
+        """Let writes go on that this thread has paused."""
+        if self._pauser == get_ident():
+            self._pauser = 0
             self._writing.release()
+
+    def close(self) -> None:
+        """Write what can be written before the process ends, and tell what could not."""
+        self.flush()
+        with self._adding:
+            left = [recording for recording in (*self._in_hand, *self._waiting) if not recording.is_queued]
+            self._dropped += len(left)
+            self._in_hand.clear()
+            self._waiting.clear()
+        self._told_at = 0.0
+        self._tell_dropped()
 
     def _keep_writing(self) -> None:
         rest, busy_at = INTERVAL, time.monotonic()
@@ -161,33 +170,33 @@ class Recorder:
         batch = self._in_hand[:1] if self._suspects else self._in_hand[:]
         try:
             with self._log.begin("what ran is not recorded yet") as connection:
-                early = write(connection, batch)
+                early = write(connection, [record_of(recording) for recording in batch])
         except Exception as error:  # the border of the thread: whatever went wrong, later records can be written
             return self._meet(error, batch)
         if self._is_away:
             self._is_away = False
             self._logger.warning("the event log is back", extra={"action": "recorder_back"})
         self._put_away(batch)
-        self._wait_for_commit(early)
+        self._wait_for_commit(batch, early)
         return len(batch)
 
     def _take(self) -> None:
         with self._adding:
             count = min(BATCH, len(self._waiting))
             self._in_hand = [self._waiting.popleft() for _ in range(count)]
-            self._size -= sum(record.size() for record in self._in_hand)
+            self._size -= sum(recording.size for recording in self._in_hand)
 
-    def _put_away(self, batch: Sequence[Record]) -> None:
+    def _put_away(self, batch: Sequence[Recording]) -> None:
         del self._in_hand[: len(batch)]
         self._suspects = max(0, self._suspects - len(batch))
 
-    def _wait_for_commit(self, early: Sequence[Record]) -> None:
-        patient_since = time.time() - PATIENCE
-        for record in early:
-            if record.runs[-1].finished_at > patient_since:
-                self.add(record)
+    def _wait_for_commit(self, batch: Sequence[Recording], early: Container[str]) -> None:
+        patient_since = time.perf_counter() - PATIENCE
+        for recording in batch:
+            if recording.id in early and recording.is_queued and recording.began > patient_since:
+                self.add(recording)
 
-    def _meet(self, error: Exception, batch: Sequence[Record]) -> int:
+    def _meet(self, error: Exception, batch: Sequence[Recording]) -> int:
         if is_outage(error):
             if not self._is_away:
                 self._is_away = True
@@ -204,9 +213,9 @@ class Recorder:
         self._put_away(batch)
         self._logger.error(
             "the runs of event %s could not be recorded: %s",
-            batch[0].row["name"],
+            batch[0].name,
             shorten(error),
-            extra={"action": "record_refused", "event_name": batch[0].row["name"]},
+            extra={"action": "record_refused", "event_name": batch[0].name},
         )
         return 1
 
@@ -232,9 +241,9 @@ RECORDERS: WeakSet[Recorder] = WeakSet()
 """All of this process, for its exit and its forks."""
 
 
-def flush_all() -> None:
+def close_all() -> None:
     for recorder in list(RECORDERS):
-        recorder.flush()
+        recorder.close()
 
 
 def pause_all() -> None:

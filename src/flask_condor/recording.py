@@ -1,16 +1,18 @@
-"""The recording: times the runs of one fire, for the recorder."""
+"""The recording: notes, as cheaply as it can, how the runs of one fire end; the recorder makes rows of it later."""
 
 from __future__ import annotations
 
+import marshal
 import time
+import traceback
 import typing as t
 from collections.abc import Callable
-from collections.abc import Sequence
 
-from .records import Record
-from .records import RunOfJob
-from .records import describe
-from .records import describe_error
+import msgspec
+
+from .errors import shorten_repr
+from .event import Event
+from .event import Origin
 
 if t.TYPE_CHECKING:
     from .job import Run
@@ -18,49 +20,124 @@ if t.TYPE_CHECKING:
     Entry = tuple[str, Run]
     """What a run is recorded under: the job's path, and its run word."""
 
+LARGEST = 256 * 1024
+"""Bytes of a payload or a result beyond which only the beginning of its ``repr`` is kept."""
+SHOWN = 1000
+"""Characters of such a ``repr``."""
+LONGEST_ERROR = 8 * 1024
 
-class Recording:
-    """Times the runs of one fire, one after the other, and hands them on after the last.
+Kept = bytes | str
+"""A value as it was: a copy by marshal, which never leaves the process; or, where that has no copy, its ``repr``."""
 
-    :param add: takes the record once it is whole.
-    :param entries: what each step is recorded under; None for a step that is not a run of a job.
+_clock = time.perf_counter
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """What is to be told of a run beside its time."""
+
+    result: Kept | None
+    error: str | None
+    noted_at: float
+
+
+class Recording(msgspec.Struct, eq=False, gc=False):
+    """One fire of an event, or one run of a job of it that was put off.
+
+    Garbage collection passes it by, as it does what it holds: it leads to no cycle once the recorder has written it.
+
+    :param add: takes it once all its steps have ended.
+    :param is_queued: whether the event is written by who queued its other jobs, in a transaction that may yet be
+        rolled back. The recorder must not write it then: an event whose id is there is not queued again.
+    :param entries: under what each step is recorded; None for a step that is not a run of a job.
     """
 
-    __slots__ = ("_add", "_began", "_entries", "_last", "_record", "_step")
-
-    def __init__(self, add: Callable[[Record], None], record: Record, entries: Sequence[Entry | None]) -> None:
-        self._add = add
-        self._record = record
-        self._entries = entries
-        self._step = 0
-        self._last = time.perf_counter()
-        self._began = time.time() - self._last
-        if not entries:
-            add(record)
+    add: Callable[[Recording], None]
+    id: str
+    name: str
+    made_at: float
+    origin: Origin | None
+    payload: Kept
+    is_orphan: bool
+    is_queued: bool
+    entries: tuple[Entry | None, ...]
+    wall: float
+    """The time of day at which the clock of the steps stood at zero."""
+    began: float
+    size: int
+    ends: list[float]
+    notes: dict[int, Note]
+    """By the number of the step."""
 
     def note(self, result: object, error: BaseException | None) -> None:
-        """Write down how the next step ended: what it returned, or the error that it raised."""
-        now = time.perf_counter()
-        entry = self._entries[self._step]
-        if entry is not None:
-            self._record.runs.append(
-                RunOfJob(
-                    self._record.row["id"],
-                    *entry,
-                    "done" if error is None else "dead",
-                    self._began + self._last,
-                    self._began + now,
-                    None if error is None else describe_error(error),
-                    None if result is None else describe(result)[0],
-                )
-            )
-        self._step += 1
-        if self._step == len(self._entries):
-            self._add(self._record)
-        self._last = time.perf_counter()
+        """Note how the next step ended: what it returned, or the error that it raised."""
+        self.ends.append(_clock())
+        if result is not None or error is not None:
+            self._note_more(result, error)
+        if len(self.ends) == len(self.entries):
+            self.add(self)
 
     def stop(self, error: BaseException) -> None:
-        """Write down that *error* ended the step and all that would have followed."""
-        if self._step < len(self._entries):
-            self._entries = self._entries[: self._step + 1]
+        """Note that *error* ended the step that was running, and all that would have followed."""
+        if len(self.ends) < len(self.entries):
+            self.entries = self.entries[: len(self.ends) + 1]
             self.note(None, error)
+
+    def _note_more(self, result: object, error: BaseException | None) -> None:
+        kept = None if result is None else keep(result)
+        told = None if error is None else describe_error(error)
+        self.size += len(kept or "") + len(told or "")
+        self.notes[len(self.ends) - 1] = Note(kept, told, _clock())
+
+
+def start_recording(
+    event: Event[t.Any],
+    entries: tuple[Entry | None, ...],
+    add: Callable[[Recording], None],
+    is_orphan: bool,
+    is_queued: bool,
+) -> Recording:
+    """Keep *event* as it is now, before a job can change its payload, and return what is told how its runs end."""
+    payload = keep(event.payload)
+    began = _clock()
+    recording = Recording(
+        add,
+        event.id,
+        event.name,
+        event._made_at,
+        event._origin,
+        payload,
+        is_orphan,
+        is_queued,
+        entries,
+        time.time() - began,
+        began,
+        len(payload),
+        [],
+        {},
+    )
+    if not entries:
+        add(recording)
+    return recording
+
+
+def keep(value: t.Any) -> Kept:
+    """Return a copy of *value* that no job can change; never raises, as what was fired may be anything."""
+    try:
+        copied = marshal.dumps(value)
+        if len(copied) <= LARGEST:
+            return copied
+    except (ValueError, MemoryError):
+        pass
+    return shorten_repr(value, SHOWN)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the traceback of *error*, its middle left out when it is long; never raises."""
+    try:
+        lines = "".join(traceback.format_exception(error))
+    except Exception:  # an exception may be broken in any part, and must not hide the failure it tells of
+        lines = f"{type(error).__name__}, which could not be shown"
+    if len(lines) > LONGEST_ERROR:
+        half = LONGEST_ERROR // 2
+        lines = f"{lines[:half]}\n[...]\n{lines[-half:]}"
+    return lines

@@ -1,0 +1,91 @@
+"""What recording costs: requests per second of a view that fires 3 jobs, with CONDOR_LOG "all" against "off".
+
+    apt-get install wrk
+    python benchmarks/overhead.py [--rounds 10] [--seconds 4] [--json FILE]
+
+Two gunicorn servers of one worker each are loaded in turn, the order swapped each round. All that was fired must be
+in the log at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sqlite3
+import statistics
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from views import load
+from views import served
+
+ADDRESSES = {"all": "127.0.0.1:8478", "off": "127.0.0.1:8479"}
+SETTLING = 1.0
+"""Seconds between two loads, so that the background work of one is not counted to the next."""
+
+
+def measure(rounds: int, seconds: int) -> list[dict[str, float]]:
+    taken = []
+    for number in range(rounds + 1):
+        words = ("all", "off") if number % 2 else ("off", "all")
+        rates = {}
+        for word in words:
+            rates[word] = load("/fires", seconds if number else 1, ADDRESSES[word])
+            time.sleep(SETTLING)
+        taken.append(rates)
+    return taken[1:]
+
+
+def count_rows(database: Path) -> dict[str, int]:
+    with sqlite3.connect(database) as connection:
+        counts = {
+            what: int(connection.execute(f"SELECT {what}").fetchone()[0] or 0)
+            for what in (
+                "count(*) FROM condor_events",
+                "count(*) FROM condor_deliveries",
+                "sum(runs) FROM condor_rates WHERE width = 60",
+            )
+        }
+    return dict(zip(("events", "deliveries", "runs in the rates"), counts.values(), strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--json", type=Path, help="also write the result there")
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        database = Path(folder, "condor.db")
+        url = f"sqlite:///{database}"
+        with (
+            served(ADDRESSES["all"], FLASK_CONDOR_DATABASE_URL=url, FLASK_CONDOR_LOG="all"),
+            served(ADDRESSES["off"], FLASK_CONDOR_DATABASE_URL=url, FLASK_CONDOR_LOG="off"),
+        ):
+            taken = measure(options.rounds, options.seconds)
+        rows = count_rows(database)
+    ratios = [rates["all"] / rates["off"] for rates in taken]
+    result = {
+        "python": sys.version.split()[0],
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "versions": {name: version(name) for name in ("flask", "gunicorn", "sqlalchemy", "Flask-Condor")},
+        "sqlite": sqlite3.sqlite_version,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "requests per second": {
+            word: round(statistics.median(rates[word] for rates in taken)) for word in ("all", "off")
+        },
+        "ratio": {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)},
+        "rows": rows,
+    }
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
