@@ -19,7 +19,7 @@ LAYERS = (
     ("errors", "signals"),
     ("config", "due", "models", "payload", "retry"),
     ("context", "database", "rates", "schema"),
-    ("event",),
+    ("event", "statements"),
     ("job",),
     ("chain", "deferral"),
     ("after_response", "queued", "transactions"),

@@ -108,13 +108,13 @@ def savepoint(connection: Connection) -> Iterator[None]:
     raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
         execute_patiently(raw, "BEGIN IMMEDIATE")
-    nested = connection.begin_nested()
+    connection.exec_driver_sql("SAVEPOINT condor")
     try:
         yield
-        nested.commit()
+        connection.exec_driver_sql("RELEASE SAVEPOINT condor")
     except BaseException:
         if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
             connection.invalidate()
         else:
-            nested.rollback()
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT condor")
         raise

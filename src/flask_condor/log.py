@@ -11,15 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import Double
-from sqlalchemy import bindparam
-from sqlalchemy import cast
 from sqlalchemy import func
-from sqlalchemy import insert
 from sqlalchemy import select
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
@@ -38,11 +32,16 @@ from .event import Cause
 from .event import Event
 from .event import Family
 from .event import Origin
-from .models import deliveries
 from .models import events
 from .payload import from_json
 from .schema import ensure_schema
 from .schema import take_write_lock
+from .statements import ACCEPT
+from .statements import ADD_DELIVERIES
+from .statements import ADD_DELIVERIES_DUE_IN
+from .statements import ADD_EVENT
+from .statements import CLOCK
+from .statements import NOTIFY
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -52,10 +51,6 @@ if t.TYPE_CHECKING:
     from .job import Rules
 
 SETTING = "CONDOR_DATABASE_URL"
-CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
-"""PostgreSQL's own time; SQLite's is that of the machine."""
-COUNTING = {"preserve_rowcount": True}
-"""The execution option without which psycopg has forgotten how many rows an INSERT has made."""
 SAME_FAMILY = 0x0FA
 """The PostgreSQL advisory locks, one per root event, under which its descendants are counted."""
 
@@ -189,13 +184,23 @@ def write_event(
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
     row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of)
-    on = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    if not connection.execute(on(events).on_conflict_do_nothing(), row, execution_options=COUNTING).rowcount:
-        return False
-    if row["root_id"] != row["id"]:
+    if connection.dialect.name != "sqlite":
+        is_new = connection.scalar(ACCEPT, row | columns_of(jobs, due))
+    elif is_new := connection.execute(ADD_EVENT, row).rowcount:
+        write_deliveries(connection, event.id, jobs, due)
+    if is_new and row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
-    write_deliveries(connection, event.id, jobs, due)
-    return True
+    return bool(is_new)
+
+
+def columns_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
+    return {
+        "jobs": [job.path for job in jobs],
+        "queues": [job.rules.queue for job in jobs],
+        "priorities": [job.rules.priority for job in jobs],
+        "at": due.at,
+        "wait": due.wait,
+    }
 
 
 def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliverable], due: Due) -> None:
@@ -203,12 +208,10 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
     if not jobs:
         return
     is_sqlite = connection.dialect.name == "sqlite"
-    statement = insert(deliveries)
     if not is_sqlite and due.at is None:
-        statement = statement.values(due_at=CLOCK + bindparam("wait", type_=Double))
-        when = {"wait": due.wait}
+        statement, when = ADD_DELIVERIES_DUE_IN, {"wait": due.wait}
     else:
-        when = {"due_at": time.time() + due.wait if due.at is None else due.at}
+        statement, when = ADD_DELIVERIES, {"due_at": time.time() + due.wait if due.at is None else due.at}
     connection.execute(statement, [delivery_row(event_id, job) | when for job in jobs])
     wake_workers(connection)
 
@@ -216,7 +219,7 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
 def wake_workers(connection: Connection) -> None:
     """Tell the workers, at commit, that something is due; those on SQLite see it by themselves."""
     if connection.dialect.name != "sqlite":
-        connection.execute(text("SELECT pg_notify('condor', '')"))
+        connection.execute(NOTIFY)
 
 
 def event_row(

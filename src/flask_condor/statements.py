@@ -1,0 +1,44 @@
+"""The statements that accept an event, made once: building them anew took as long as running them."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam
+from sqlalchemy import cast
+from sqlalchemy import func
+from sqlalchemy import insert
+from sqlalchemy import text
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.types import Double
+
+from .models import deliveries
+from .models import events
+
+CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
+"""PostgreSQL's own time, in seconds since 1970 UTC."""
+NOTIFY = text("SELECT pg_notify('condor', '')")
+"""Wakes the workers when the transaction commits."""
+
+ADD_EVENT = sqlite_insert(events).on_conflict_do_nothing()
+ADD_DELIVERIES = insert(deliveries)
+ADD_DELIVERIES_DUE_IN = insert(deliveries).values(due_at=CLOCK + bindparam("wait", type_=Double))
+
+ACCEPT = text(
+    f"""
+    WITH event AS (
+        INSERT INTO condor_events ({", ".join(events.columns.keys())})
+        VALUES (:{", :".join(events.columns.keys())})
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    ), delivery AS (
+        INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, attempt, losses, due_at)
+        SELECT id, job, 'queued', queue, priority, 'pending', 0, 0,
+            coalesce(CAST(:at AS double precision), extract(epoch FROM clock_timestamp()) + :wait)
+        FROM event, unnest(CAST(:jobs AS text[]), CAST(:queues AS text[]), CAST(:priorities AS integer[]))
+            WITH ORDINALITY AS given (job, queue, priority, position)
+        ORDER BY position
+        RETURNING id
+    )
+    SELECT count(*), (SELECT pg_notify('condor', '') FROM delivery LIMIT 1) FROM event
+    """
+)
+"""All in one for PostgreSQL, to which every statement is a journey; gives the number of events written, 0 or 1."""
