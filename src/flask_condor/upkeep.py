@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import time
 import typing as t
+from collections.abc import Callable
+from functools import partial
 
 from .due import Due
 from .errors import shorten
@@ -13,6 +16,7 @@ from .event import Event
 from .event import Family
 from .event import Origin
 from .event import originate
+from .log import clock
 from .log import write_event
 from .operations import jobs_to_run
 from .payload import from_json
@@ -27,6 +31,8 @@ if t.TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FIRST_PRUNE = 10.0
+"""Seconds within which a new worker begins to prune."""
 BETWEEN_PRUNES = 60.0
 """Seconds from the end of one pass over the log to the next."""
 BETWEEN_FAILURES = 10.0
@@ -39,40 +45,47 @@ class Upkeep:
     Call :meth:`tick` about once a second, from one thread. Between ticks it holds no connection.
     """
 
-    def __init__(self, manager: EventsManager) -> None:
+    def __init__(self, manager: EventsManager, now: Callable[[], float] = time.time) -> None:
         self._manager = manager
-        self._fired_until: float | None = None
+        self._now = now
+        self._fired_until = now() - GRACE
         self._next_tick = -math.inf
         self._prune: Prune | None = None
-        self._next_prune = 0.0
-        self._pause_until = 0.0
+        self._next_prune = time.monotonic() + random.uniform(0, FIRST_PRUNE)
+        self._pause_until = -math.inf
 
     def tick(self) -> None:
         """Fire what is due by the clock, and prune one batch now and then; log what fails, and never raise it."""
         if time.monotonic() < self._pause_until:
             return
+        self._attempt(self._fire_schedules)
+        self._attempt(self._prune_a_batch)
+
+    def _attempt(self, step: Callable[[], object]) -> bool:
         try:
-            self._fire_schedules(time.time())
-            self._prune_a_batch()
+            step()
         except Exception as error:  # the worker's loop goes on, whatever the database does
             self._pause_until = time.monotonic() + BETWEEN_FAILURES
             logger.error("upkeep of the event log failed: %s", shorten(error), extra={"action": "upkeep_failed"})
+            return False
+        return True
 
-    def _fire_schedules(self, now: float) -> None:
+    def _fire_schedules(self) -> None:
         """Fire the ticks since the last look; one is missed only when nobody looked within a minute after it.
 
         By this machine's clock, as no worker shall ask the database each second; its deliveries are due by the
-        database's, so a clock that is ahead makes none too early.
+        database's, so a clock that is ahead makes none too early. A tick that is fired a second time has the id that
+        it had before, so where the clock was put back, or a schedule failed, all are fired again.
         """
-        schedules = self._manager.schedules
-        since = now - GRACE if self._fired_until is None else max(self._fired_until, now - GRACE)
-        was_put_back = since > now
+        schedules, now = self._manager.schedules, self._now()
+        was_put_back = self._fired_until > now
         if not schedules or (now < self._next_tick and not was_put_back):
             return
-        for schedule in schedules:
-            self._fire(schedule, now - GRACE if was_put_back else since, now)
-        self._fired_until = now
-        self._next_tick = min(schedule.next_after(now) for schedule in schedules)
+        since = now - GRACE if was_put_back else max(self._fired_until, now - GRACE)
+        done = [self._attempt(partial(self._fire, schedule, since, now)) for schedule in schedules]
+        if all(done):
+            self._fired_until = now
+            self._next_tick = min(schedule.next_after(now) for schedule in schedules)
 
     def _fire(self, schedule: Schedule, since: float, now: float) -> None:
         for tick in schedule.ticks(since):
@@ -99,9 +112,9 @@ class Upkeep:
     def _prune_a_batch(self) -> None:
         if time.monotonic() < self._next_prune:
             return
-        log, now = self._manager.log, time.time()
-        with log.begin("nothing was pruned") as connection:
+        with self._manager.log.begin("nothing was pruned") as connection:
             if self._prune is None:
+                now = clock(connection)
                 self._prune = Prune(Retention.of(self._manager.config, now))
                 forget(connection, now)
             self._prune.batch(connection)
