@@ -1,0 +1,112 @@
+"""The appetite of a worker: when it claims, how much, and with what a claimed delivery may share its hands."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .claims import Catch
+from .claims import Claim
+from .claims import Lane
+from .claims import Pair
+from .claims import Wish
+from .claims import claim
+from .claims import find_lanes
+from .claims import next_due
+from .deliveries import leave_alone_no_more
+
+if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from .attempt import Attempts
+    from .hands import Hands
+    from .log import Log
+
+LANES = 0.5
+"""Seconds for which the lanes that were found are used while there is work in them."""
+LOOK = 5.0
+"""Seconds after which is looked for due deliveries though no bell rang."""
+SOLITUDE = 2
+"""The attempt up to which a delivery that was lost is kept from others for its first second only."""
+PATIENCE = 2.0
+"""Seconds to wait for empty hands before a delivery that was lost in its first attempt is taken all the same."""
+
+
+class Appetite:
+    """Claims for one worker, named *worker*, what its *hands* can hold."""
+
+    def __init__(self, worker: str, hands: Hands, attempts: Attempts) -> None:
+        self._worker = worker
+        self._hands = hands
+        self._attempts = attempts
+        self._lanes: list[Lane] = []
+        self._pairs: set[Pair] = set()
+        self._lanes_at = 0.0
+        self._alone: Claim | None = None
+        self._emptying: float | None = None
+        self.is_there_more = True
+        """Whether something may be due."""
+        self.due_at = 0.0
+        """When something will be due, by the monotonic clock."""
+
+    def wake(self) -> None:
+        """Look for due deliveries at the next turn."""
+        self.is_there_more = True
+
+    def count(self) -> int:
+        """Return how many deliveries to claim now."""
+        now = time.monotonic()
+        self.is_there_more = self.is_there_more or now >= self.due_at
+        if not self._hands:
+            self._alone = None
+        elif self._alone is not None or (self._emptying is not None and not self._is_impatient()):
+            return 0
+        return self._hands.room() if self.is_there_more else 0
+
+    def claim(self, connection: Connection, count: int) -> Catch:
+        """Claim at most *count*."""
+        now = time.monotonic()
+        catch = Catch([], is_all=True)
+        if now - self._lanes_at < LANES:
+            catch = self._claim(connection, count)
+        if catch.is_all and not catch.claims:
+            self._lanes, self._pairs, self._lanes_at = find_lanes(connection), self._attempts.pairs, now
+            catch = self._claim(connection, count)
+        if catch.is_all:
+            wait = next_due(connection, self._lanes)
+            self.due_at = now + (LOOK if wait is None else min(wait, LOOK))
+        return catch
+
+    def take(self, catch: Catch) -> None:
+        """Put what was claimed in hand, once the claim is committed."""
+        self.is_there_more = not catch.is_all
+        if not catch.wants_empty_hands:
+            self._emptying = None
+        elif self._emptying is None:
+            self._emptying = time.monotonic()
+        if catch.is_alone:
+            self._alone = catch.claims[0]
+        self._hands.take(catch.claims, lambda one: self._attempts.rules_of(one).timeout)
+
+    def end_solitude(self, log: Log) -> None:
+        """Let others beside the one that is alone in hand; its loss is then no sign, and it is not counted."""
+        alone = self._alone
+        if alone is None or alone.attempt > SOLITUDE or not self._hands.has_held(alone, 1.0):
+            return
+        with log.begin() as connection:
+            leave_alone_no_more(connection, alone, self._worker)
+        alone.worker, self._alone = self._worker, None
+
+    def _claim(self, connection: Connection, count: int) -> Catch:
+        wish = Wish(
+            worker=self._worker,
+            count=count,
+            lanes=self._lanes,
+            pairs=self._pairs,
+            is_idle=not self._hands,
+            is_patient=not self._is_impatient(),
+        )
+        return claim(connection, wish)
+
+    def _is_impatient(self) -> bool:
+        return self._emptying is not None and time.monotonic() - self._emptying > PATIENCE

@@ -1,0 +1,156 @@
+"""An attempt: one run of a claimed delivery's job, turned into an outcome whatever the job does."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+import typing as t
+
+from .claims import Claim
+from .claims import Pair
+from .context import Delivery
+from .deliveries import Outcome
+from .errors import CondorError
+from .errors import shorten
+from .errors import shorten_repr
+from .job import Rules
+from .log import event_from
+from .payload import to_json
+
+if t.TYPE_CHECKING:
+    from .job import Job
+    from .manager import EventsManager
+
+LONGEST_ERROR = 10_000
+"""Characters of an error's text and traceback that are kept."""
+LONGEST_RESULT = 65_536
+"""Characters of JSON; of a longer result its shortened ``repr`` is kept."""
+
+
+class Attempts:
+    """Runs the jobs of claims, for one app.
+
+    :param replaceable: whether this process may be ended and replaced by its supervisor.
+    """
+
+    def __init__(self, manager: EventsManager, *, replaceable: bool) -> None:
+        self._manager = manager
+        self._home = os.getcwd()
+        self._pid = os.getpid()
+        self._marker = Marker() if replaceable else None
+
+    def job_of(self, claim: Claim) -> Job | None:
+        return self._manager.registry.job_named(claim.event.name, claim.job)
+
+    def rules_of(self, claim: Claim) -> Rules:
+        job = self.job_of(claim)
+        return job.rules if job else Rules()
+
+    def run(self, claim: Claim) -> Outcome:
+        """Run the job, and return what came of it; only a child that the job forked does not return."""
+        began = time.perf_counter()
+        try:
+            result, error = as_json(self._call(claim)), None
+        except BaseException as raised:  # noqa: B036  # the job border: a SystemExit too is a failed attempt
+            result, error = None, raised
+        if os.getpid() != self._pid:
+            os._exit(0)
+        self._tidy()
+        seconds = time.perf_counter() - began
+        if error is None:
+            return Outcome(claim, "done", seconds, result)
+        return self.failed(claim, seconds, told(error))
+
+    def failed(self, claim: Claim, seconds: float, error: str) -> Outcome:
+        """Return the outcome of an attempt that failed: to be tried again, or dead."""
+        rules = self.rules_of(claim)
+        if claim.attempt >= rules.retry.max_attempts:
+            return Outcome(claim, "dead", seconds, error=error)
+        return Outcome(claim, "failed", seconds, error=error, wait=rules.retry.wait_after(claim.attempt))
+
+    def lost_for_good(self, pair: Pair, attempt: int, losses: int, *, alone: bool) -> bool:
+        """Tell whether a delivery whose worker was lost is dead: its job may have killed that worker.
+
+        It is when it was alone in its hands, was started ``max_attempts`` times, and ended half of these so.
+        """
+        job = self._manager.registry.job_named(*pair)
+        rules = job.rules if job else Rules()
+        most = rules.retry.max_attempts
+        return rules.at_most_once or (alone and attempt >= most and losses * 2 >= most)
+
+    @property
+    def pairs(self) -> set[Pair]:
+        """The event names and jobs that this app knows."""
+        jobs = self._manager.registry.jobs
+        return {(name, job.path) for name, registered in jobs.items() for job in registered}
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that this app's jobs are registered for."""
+        jobs = [job for registered in self._manager.registry.jobs.values() for job in registered]
+        return tuple(sorted({job.rules.queue for job in jobs if job.run == "queued"}))
+
+    def _call(self, claim: Claim) -> t.Any:
+        job = self.job_of(claim)
+        if job is None:
+            raise JobGone(f"job {claim.job} of event {claim.event.name!r} was unregistered after it was claimed")
+        return self._manager.run_delivery(event_from(claim.event), job, Delivery(claim.id, claim.attempt))
+
+    def _tidy(self) -> None:
+        """Undo what the job did to the process, or end it when its files are not what they were.
+
+        Nothing can be written then: SQLite might write into what another file's number stands for now.
+        """
+        if self._marker and not self._marker.stands():
+            os._exit(1)
+        if os.getcwd() != self._home:
+            os.chdir(self._home)
+
+
+class JobGone(CondorError, LookupError):
+    """A job was unregistered between the claim and the run."""
+
+
+class Marker:
+    """An open file of ours: where it is gone, a job has closed files that were not its own."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        self._inode = os.fstat(self._reader).st_ino
+
+    def stands(self) -> bool:
+        """Tell whether it is open still."""
+        try:
+            return os.fstat(self._reader).st_ino == self._inode
+        except OSError:
+            return False
+
+
+def as_json(result: object) -> str | None:
+    """Return what is stored of a job's return value: its JSON, or that of its shortened ``repr``; None for None."""
+    if result is None:
+        return None
+    try:
+        text = to_json(result)
+    except CondorError:
+        return to_json(clean(shorten_repr(result)))
+    return text if len(text) <= LONGEST_RESULT else to_json(clean(shorten_repr(result)))
+
+
+def told(error: BaseException) -> str:
+    """Return what is stored of an error: a line that names it, then its traceback; at most LONGEST_ERROR characters."""
+    try:
+        first = f"{type(error).__name__}: {shorten(error)}\n"
+        shown = "".join(traceback.format_exception(error, limit=-20))
+    except BaseException:  # noqa: B036  # an error may fail at telling itself, or fill the memory
+        first, shown = f"{type(error).__name__}: its text could not be read\n", ""
+    room = LONGEST_ERROR - len(first) - 2
+    if len(shown) > room:
+        shown = f"{shown[: room // 2]}\n…{shown[-(room // 2) :]}"
+    return clean(first + shown)[:LONGEST_ERROR]
+
+
+def clean(text: str) -> str:
+    """Return *text* with what PostgreSQL cannot hold in a text written out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

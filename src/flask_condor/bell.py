@@ -1,0 +1,144 @@
+"""The bell: tells a waiting worker that something was written to the event log, soon after the commit."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+import typing as t
+from contextlib import suppress
+from queue import Empty
+from queue import SimpleQueue
+from threading import Thread
+
+if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+POLL = 0.008
+"""Seconds between two looks at an SQLite file: a look takes some 10 µs."""
+RECONNECT = 1.0
+"""Seconds between two tries to listen to a PostgreSQL server that is gone."""
+
+logger = logging.getLogger(__name__)
+
+
+def bell_of(engine: Engine) -> Bell:
+    """Return the bell of the log's database: new writes ring it on SQLite, notifications on PostgreSQL."""
+    if engine.dialect.name == "sqlite":
+        return FileBell(t.cast(str, engine.url.database))
+    return ServerBell(engine) if engine.dialect.driver == "psycopg" else Bell()
+
+
+class Bell:
+    """Wakes a worker; this one rings all the time, for drivers that cannot tell of a write.
+
+    :meth:`wake` may be called from any thread, and from a signal handler.
+    """
+
+    slice = 0.2
+    """Seconds between two looks at whether it rang."""
+
+    def __init__(self) -> None:
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._looked = 0.0
+
+    def wake(self) -> None:
+        """End the wait that is going on, or the next one."""
+        self._wakes.put(None)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the bell rings, :meth:`wake` is called or *timeout* seconds have passed; tell whether it rang."""
+        until = time.monotonic() + timeout
+        while not self._rang():
+            left = until - time.monotonic()
+            try:
+                self._wakes.get(timeout=max(0.0, min(self.slice, left)))
+            except Empty:
+                if left <= self.slice:
+                    return self._rang()
+                continue
+            self._forget_wakes()
+            return self._rang()
+        return True
+
+    def close(self) -> None:
+        """Let go of its connection."""
+
+    def _rang(self) -> bool:
+        now = time.monotonic()
+        rang = now - self._looked >= self.slice
+        self._looked = now if rang else self._looked
+        return rang
+
+    def _forget_wakes(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._wakes.get_nowait()
+
+
+class FileBell(Bell):
+    """Rings when another connection has written to an SQLite file."""
+
+    slice = POLL
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._version: object = None
+
+    def _rang(self) -> bool:
+        before = self._version
+        with suppress(sqlite3.Error):
+            self._connection = self._connection or sqlite3.connect(self._path, isolation_level=None)
+            self._version = self._connection.execute("PRAGMA data_version").fetchone()
+        return self._version != before
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+
+
+class ServerBell(Bell):
+    """Rings when a transaction that notified channel ``condor`` has committed on a PostgreSQL server."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+        self._has_rung = True
+        self._closed = False
+        Thread(target=self._listen, name="condor-bell", daemon=True).start()
+
+    def _rang(self) -> bool:
+        rang, self._has_rung = self._has_rung, False
+        return rang
+
+    def _listen(self) -> None:
+        while not self._closed:
+            try:
+                self._listen_once()
+            except Exception as error:  # the listener's border: it must outlive every outage of the server
+                logger.debug("the bell is silent: %s", error)
+                time.sleep(RECONNECT)
+
+    def _listen_once(self) -> None:
+        fairy = self._engine.raw_connection()
+        fairy.detach()
+        connection: t.Any = fairy.dbapi_connection
+        try:
+            connection.rollback()
+            connection.autocommit = True
+            connection.execute("LISTEN condor")
+            self._ring()
+            while not self._closed:
+                for _ in connection.notifies(timeout=5.0, stop_after=1):
+                    self._ring()
+        finally:
+            connection.close()
+
+    def _ring(self) -> None:
+        self._has_rung = True
+        self.wake()
+
+    def close(self) -> None:
+        self._closed = True

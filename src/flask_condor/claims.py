@@ -1,0 +1,182 @@
+"""The claim: a worker takes the deliveries that are due, lane by lane, in the transaction that it is given."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import and_
+from sqlalchemy import bindparam
+from sqlalchemy import func
+from sqlalchemy import select
+from sqlalchemy import text
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Row
+
+from .log import clock
+from .models import PENDING
+from .models import deliveries
+from .models import events
+
+LEASE = 15.0
+"""Seconds for which a worker owns a delivery without renewing."""
+LOST = "lost"
+"""Stands for the worker of a pending delivery whose worker was lost: it is claimed alone."""
+ALONE = ":alone"
+"""Ends the name of the worker of a delivery that has no other beside it in that worker's hands."""
+
+Lane = tuple[str, int]
+"""A queue and a priority."""
+Pair = tuple[str, str]
+"""The name of an event and the path of a job."""
+
+LANES = text("""
+WITH RECURSIVE lanes (queue, priority) AS (
+    SELECT * FROM (
+        SELECT queue, priority FROM condor_deliveries WHERE state = 'pending' ORDER BY queue, priority LIMIT 1
+    ) AS head
+    UNION ALL
+    SELECT
+        (SELECT later.queue FROM condor_deliveries AS later WHERE later.state = 'pending'
+            AND (later.queue, later.priority) > (lanes.queue, lanes.priority)
+            ORDER BY later.queue, later.priority LIMIT 1),
+        (SELECT later.priority FROM condor_deliveries AS later WHERE later.state = 'pending'
+            AND (later.queue, later.priority) > (lanes.queue, lanes.priority)
+            ORDER BY later.queue, later.priority LIMIT 1)
+    FROM lanes WHERE lanes.queue IS NOT NULL
+)
+SELECT queue, priority FROM lanes WHERE queue IS NOT NULL
+""")
+"""Skips through the index from lane to lane, however many deliveries wait in each."""
+
+IN_LANE = and_(
+    PENDING, deliveries.c.queue == bindparam("lane_queue"), deliveries.c.priority == bindparam("lane_priority")
+)
+NAME = select(events.c.name).where(events.c.id == deliveries.c.event_id).scalar_subquery()
+IS_KNOWN = (NAME + "\t" + deliveries.c.job).in_(bindparam("known", expanding=True))
+DUE = (
+    select(deliveries)
+    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), IS_KNOWN)
+    .order_by(deliveries.c.due_at, deliveries.c.id)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True)
+)
+NEXT_DUE = select(func.min(deliveries.c.due_at)).where(IN_LANE, deliveries.c.due_at > bindparam("now"))
+
+
+class Claim(msgspec.Struct, eq=False):
+    """A delivery in the hands of a worker: only who can name all of id, worker and attempt may finish it."""
+
+    id: int
+    worker: str
+    attempt: int
+    job: str
+    due_at: float
+    event: Row[t.Any]
+    """The row of its event in ``condor_events``."""
+    was_lost: bool
+    """Whether an earlier worker of it was lost."""
+
+
+class Catch(msgspec.Struct):
+    """What a claim brought."""
+
+    claims: list[Claim]
+    is_all: bool
+    """Whether nothing else is due."""
+    is_alone: bool = False
+    """Whether it is one that is to have no other beside it."""
+    wants_empty_hands: bool = False
+    """Whether one that is to be claimed alone is due."""
+
+
+def find_lanes(connection: Connection) -> list[Lane]:
+    """Return the queues and priorities that have pending deliveries."""
+    return [(queue, priority) for queue, priority in connection.execute(LANES)]
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker asks for."""
+
+    worker: str
+    count: int
+    lanes: Collection[Lane]
+    pairs: Collection[Pair]
+    """The events and jobs that it knows; the deliveries of others are left for a worker that knows them."""
+    is_idle: bool
+    """Whether it has nothing in hand."""
+    is_patient: bool = True
+    """Whether it waits for empty hands with a delivery that was lost in its first attempt."""
+
+
+def claim(connection: Connection, wish: Wish) -> Catch:
+    """Take at most so many deliveries that are due, of the highest priority first, and of those in turn by queue.
+
+    One whose worker was lost before is taken alone, and only when this worker is idle, so that what kills its worker
+    is told apart from what merely was there; but one that is not patient takes it, the first time, with others.
+    """
+    now = clock(connection)
+    catch = Catch([], is_all=True)
+    rows: list[Row[t.Any]] = []
+    known = [f"{name}\t{job}" for name, job in wish.pairs]
+    for queue, priority in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
+        room = wish.count - len(rows)
+        values = {"lane_queue": queue, "lane_priority": priority, "now": now, "known": known, "count": room}
+        found = connection.execute(DUE, values).all()
+        shy = [at for at, row in enumerate(found) if row.worker and (wish.is_patient or row.attempt > 1)]
+        if shy:
+            alone = wish.is_idle and not rows and shy[0] == 0
+            taken = found[:1] if alone else [*rows, *found[: shy[0]]]
+            claims = hold(connection, taken, wish.worker + ALONE if alone else wish.worker, now)
+            return Catch(claims, is_all=False, is_alone=alone, wants_empty_hands=not alone)
+        rows += found
+        if len(found) == room:
+            catch.is_all = False
+            break
+    catch.claims = hold(connection, rows, wish.worker, now)
+    return catch
+
+
+def hold(connection: Connection, rows: Sequence[Row[t.Any]], worker: str, now: float) -> list[Claim]:
+    if not rows:
+        return []
+    taking = update(deliveries).where(deliveries.c.id.in_([row.id for row in rows]))
+    connection.execute(
+        taking.values(
+            state="running",
+            attempt=deliveries.c.attempt + 1,
+            worker=worker,
+            lease_until=now + LEASE,
+            started_at=now,
+            finished_at=None,
+        )
+    )
+    found = connection.execute(select(events).where(events.c.id.in_({row.event_id for row in rows})))
+    event_rows = {event.id: event for event in found}
+    return [
+        Claim(
+            id=row.id,
+            worker=worker,
+            attempt=row.attempt + 1,
+            job=row.job,
+            due_at=row.due_at,
+            event=event_rows[row.event_id],
+            was_lost=row.worker is not None,
+        )
+        for row in rows
+    ]
+
+
+def next_due(connection: Connection, lanes: Iterable[Lane]) -> float | None:
+    """Return in how many seconds the next delivery that is not due yet will be; None when there is none."""
+    now = clock(connection)
+    times = [
+        connection.scalar(NEXT_DUE, {"lane_queue": queue, "lane_priority": priority, "now": now})
+        for queue, priority in lanes
+    ]
+    return min((at - now for at in times if at is not None), default=None)

@@ -1,0 +1,191 @@
+"""The moves of a delivery that a worker has claimed, one function each, in the transaction that it is given.
+
+Only the claim's holder, told by (id, worker, attempt), can move a running delivery; whoever lost it is refused.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Collection
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import ColumnElement
+from sqlalchemy import bindparam
+from sqlalchemy import or_
+from sqlalchemy import select
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Row
+
+from .claims import ALONE
+from .claims import LEASE
+from .claims import LOST
+from .claims import NAME
+from .claims import Claim
+from .claims import Pair
+from .log import clock
+from .models import RUNNING
+from .models import deliveries
+from .rates import Finished
+from .rates import add_runs
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one run gave: "failed" when it is to be tried again, in *wait* seconds."""
+
+    claim: Claim
+    kind: t.Literal["done", "failed", "dead"]
+    seconds: float
+    result: str | None = None
+    """What the job returned, as JSON; None for None."""
+    error: str | None = None
+    wait: float = 0.0
+
+
+class Reaped(msgspec.Struct, frozen=True):
+    """A delivery whose worker was lost, and what became of it."""
+
+    id: int
+    name: str
+    job: str
+    attempt: int
+    is_dead: bool
+
+
+class Known(t.Protocol):
+    """Tells what becomes of the lost deliveries of a job."""
+
+    def lost_for_good(self, pair: Pair, attempt: int, losses: int, *, alone: bool) -> bool: ...
+
+    @property
+    def pairs(self) -> Collection[Pair]: ...
+
+
+def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Write *outcomes*, and count them in the rates; return those that were written.
+
+    One is refused when its claim was lost meanwhile. Call it last in its transaction (see :func:`add_runs`).
+    """
+    held = held_of(connection, [outcome.claim for outcome in outcomes])
+    kept = [outcome for outcome in outcomes if outcome.claim.id in held]
+    if not kept:
+        return []
+    now = clock(connection)
+    plain = [outcome.claim.id for outcome in kept if outcome.kind == "done" and outcome.result is None]
+    others = [ended(outcome, now) for outcome in kept if outcome.kind != "done" or outcome.result is not None]
+    if plain:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_(plain))
+            .values(state="done", lease_until=None, finished_at=now, error=None, result=None)
+        )
+    if others:
+        connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), others)
+    add_runs(
+        connection,
+        [Finished(o.claim.event.name, o.claim.job, o.kind, now, o.seconds) for o in kept],
+    )
+    return kept
+
+
+def ended(outcome: Outcome, now: float) -> dict[str, t.Any]:
+    again = outcome.kind == "failed"
+    return {
+        "of": outcome.claim.id,
+        "state": "pending" if again else outcome.kind,
+        "worker": None if again else outcome.claim.worker,
+        "lease_until": None,
+        "due_at": now + outcome.wait if again else outcome.claim.due_at,
+        "finished_at": None if again else now,
+        "error": outcome.error,
+        "result": outcome.result,
+    }
+
+
+def held_of(connection: Connection, claims: Collection[Claim]) -> set[int]:
+    """Return the ids of those of *claims* that still hold, and keep them so until the transaction ends."""
+    ids = [one.id for one in claims]
+    rows = connection.execute(
+        select(deliveries.c.id, deliveries.c.worker, deliveries.c.attempt)
+        .where(deliveries.c.id.in_(ids), RUNNING)
+        .order_by(deliveries.c.id)
+        .with_for_update()
+    )
+    running = {(row.id, row.worker, row.attempt) for row in rows}
+    return {one.id for one in claims if (one.id, one.worker, one.attempt) in running}
+
+
+def heartbeat(connection: Connection, claims: Collection[Claim]) -> int:
+    """Renew the lease of *claims*; return how many still hold."""
+    held = held_of(connection, claims)
+    renewing = update(deliveries).where(deliveries.c.id.in_(held))
+    connection.execute(renewing.values(lease_until=clock(connection) + LEASE))
+    return len(held)
+
+
+def leave_alone_no_more(connection: Connection, one: Claim, worker: str) -> bool:
+    """Let others stand beside *one*, which was claimed alone: its loss would tell nothing then. False when lost."""
+    held = held_of(connection, [one])
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(held)).values(worker=worker))
+    return bool(held)
+
+
+def release(connection: Connection, claims: Collection[Claim], *, started: bool) -> int:
+    """Give *claims* back, due as they were; return how many still held.
+
+    :param started: whether the jobs had begun; the attempt then stays counted, so that the next has a higher number.
+    """
+    held = held_of(connection, claims)
+    giving = update(deliveries).where(deliveries.c.id.in_(held))
+    values: dict[str, t.Any] = {"state": "pending", "worker": None, "lease_until": None}
+    if not started:
+        values["attempt"] = deliveries.c.attempt - 1
+    connection.execute(giving.values(values))
+    lost_before = {one.id for one in claims if one.was_lost} & held
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(lost_before)).values(worker=LOST))
+    return len(held)
+
+
+def reap(connection: Connection, known: Known) -> list[Reaped]:
+    """Take back the deliveries whose lease ran out, and return them: pending again, or dead.
+
+    Those of jobs not in *known* are left to a worker that can tell whether they may run again. A lease that ends too
+    far ahead was given before the clock was set back, and its worker has not renewed it since.
+    """
+    now = clock(connection)
+    ran_out: ColumnElement[bool] = or_(deliveries.c.lease_until < now, deliveries.c.lease_until > now + 2 * LEASE)
+    rows = connection.execute(
+        select(deliveries, NAME.label("name"))
+        .where(RUNNING, ran_out)
+        .order_by(deliveries.c.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    lost = [row for row in rows if (row.name, row.job) in known.pairs]
+    if not lost:
+        return []
+    changes, reaped, runs = [], [], []
+    for row in lost:
+        alone = row.worker.endswith(ALONE)
+        losses = row.losses + alone
+        is_dead = known.lost_for_good((row.name, row.job), row.attempt, losses, alone=alone)
+        changes.append(taken_back(row, now, losses, is_dead=is_dead))
+        reaped.append(Reaped(row.id, row.name, row.job, row.attempt, is_dead))
+        seconds = min(now, row.lease_until) - row.started_at
+        runs.append(Finished(row.name, row.job, "dead" if is_dead else "lost", now, seconds))
+    connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), changes)
+    add_runs(connection, runs)
+    return reaped
+
+
+def taken_back(row: Row[t.Any], now: float, losses: int, *, is_dead: bool) -> dict[str, t.Any]:
+    error = f"attempt {row.attempt}: its worker {row.worker.removesuffix(ALONE)} was lost while the job ran"
+    return {
+        "of": row.id,
+        "state": "dead" if is_dead else "pending",
+        "worker": row.worker if is_dead else LOST,
+        "lease_until": None,
+        "finished_at": now if is_dead else None,
+        "losses": losses,
+        "error": error,
+    }

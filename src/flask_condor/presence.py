@@ -1,0 +1,70 @@
+"""The presence of workers: which have been seen alive, and whether anything waits while none has."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+
+import msgspec
+from sqlalchemy import delete
+from sqlalchemy import func
+from sqlalchemy import insert
+from sqlalchemy import select
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+
+from .log import clock
+from .models import PENDING
+from .models import deliveries
+from .models import workers
+
+UNSEEN = 30.0
+"""Seconds after which a worker that was not seen counts as gone."""
+FORGOTTEN = 24 * 3600.0
+"""Seconds after which the row of a worker that is gone is deleted."""
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """A worker as it is written down."""
+
+    id: str
+    host: str
+    pid: int
+    threads: int
+    queues: tuple[str, ...]
+
+    @classmethod
+    def here(cls, threads: int, queues: tuple[str, ...]) -> Presence:
+        """Return that of a worker in this process, under a name that no other has."""
+        host = socket.gethostname()
+        return cls(f"{host[:32]}:{os.getpid()}:{secrets.token_hex(4)}", host, os.getpid(), threads, queues)
+
+
+def sign_in(connection: Connection, presence: Presence) -> None:
+    """Write a worker down, and delete those that have been gone for long."""
+    now = clock(connection)
+    connection.execute(delete(workers).where(workers.c.seen_at < now - FORGOTTEN))
+    row = msgspec.structs.asdict(presence) | {"queues": json.dumps(presence.queues)}
+    connection.execute(insert(workers).values(row | {"started_at": now, "seen_at": now}))
+
+
+def be_seen(connection: Connection, presence: Presence) -> None:
+    """Write down that a worker is alive; anew when its row was deleted."""
+    seen = update(workers).where(workers.c.id == presence.id).values(seen_at=clock(connection))
+    if not connection.execute(seen).rowcount:
+        sign_in(connection, presence)
+
+
+def sign_out(connection: Connection, presence: Presence) -> None:
+    """Delete the row of a worker that ends."""
+    connection.execute(delete(workers).where(workers.c.id == presence.id))
+
+
+def waiting_unseen(connection: Connection) -> int:
+    """Return how many deliveries are due while no worker has been seen lately; 0 when one has."""
+    now = clock(connection)
+    if connection.scalar(select(func.count()).where(workers.c.seen_at > now - UNSEEN)):
+        return 0
+    return connection.scalar(select(func.count()).where(PENDING, deliveries.c.due_at <= now)) or 0

@@ -1,0 +1,114 @@
+"""What a worker tells in its log: a line for each run, and its totals when it ends."""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+from collections import Counter
+from collections.abc import Sequence
+
+from .deliveries import Outcome
+from .deliveries import Reaped
+
+logger = logging.getLogger("flask_condor.worker")
+
+
+class Report:
+    """Writes the log of one worker.
+
+    :param debug: whether failures are shown with their traceback.
+    """
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+        self.counts: Counter[str] = Counter()
+
+    def outcomes(self, outcomes: Sequence[Outcome], kept: Sequence[Outcome]) -> None:
+        """Tell what was written of *outcomes*, and what was refused."""
+        if len(kept) < len(outcomes):
+            held = {outcome.claim.id for outcome in kept}
+            for outcome in outcomes:
+                if outcome.claim.id not in held:
+                    self._refused(outcome)
+        for outcome in kept:
+            self.counts[outcome.kind] += 1
+            self._ended(outcome)
+
+    def reaped(self, reaped: Sequence[Reaped]) -> None:
+        """Tell which deliveries were taken back from workers that were lost."""
+        for one in reaped:
+            logger.log(
+                logging.ERROR if one.is_dead else logging.WARNING,
+                "job %s of event %s: its worker was lost in attempt %d; %s (delivery %d)",
+                one.job,
+                one.name,
+                one.attempt,
+                "dead now" if one.is_dead else "it is run again",
+                one.id,
+                extra={"action": "delivery_reaped", "delivery_id": one.id, "event_name": one.name, "job": one.job},
+            )
+
+    def totals(self, interrupted: int) -> None:
+        """Tell how many runs there were, and how many of what still ran were given back."""
+        logger.info(
+            "worker ends: %d runs: %d done, %d failed and tried again, %d dead; %d given back",
+            sum(self.counts.values()),
+            self.counts["done"],
+            self.counts["failed"],
+            self.counts["dead"],
+            interrupted,
+            extra={"action": "worker_ended"},
+        )
+
+    def _ended(self, outcome: Outcome) -> None:
+        claim = outcome.claim
+        if outcome.kind == "done":
+            if logger.isEnabledFor(logging.INFO):
+                logger.info(
+                    "job %s of event %s done in %.3f s (delivery %d, attempt %d)",
+                    claim.job,
+                    claim.event.name,
+                    outcome.seconds,
+                    claim.id,
+                    claim.attempt,
+                    extra=extra_of("job_done", claim),
+                )
+            return
+        first, _, rest = (outcome.error or "").partition("\n")
+        is_dead = outcome.kind == "dead"
+        logger.log(
+            logging.ERROR if is_dead else logging.WARNING,
+            "job %s of event %s failed: %s; %s (delivery %d, attempt %d)%s",
+            claim.job,
+            claim.event.name,
+            first,
+            "dead now" if is_dead else f"tried again in {outcome.wait:.0f} s",
+            claim.id,
+            claim.attempt,
+            f"\n{rest}" if self._debug and rest else "",
+            extra=extra_of("job_dead" if is_dead else "job_failed", claim),
+        )
+
+    def _refused(self, outcome: Outcome) -> None:
+        claim = outcome.claim
+        logger.warning(
+            "job %s of event %s: its lease was lost while it ran, and another worker may have run it:"
+            " this outcome (%s) is not written (delivery %d, attempt %d)",
+            claim.job,
+            claim.event.name,
+            outcome.kind,
+            claim.id,
+            claim.attempt,
+            extra=extra_of("finish_refused", claim),
+        )
+
+
+def extra_of(action: str, claim: t.Any) -> dict[str, t.Any]:
+    return {
+        "action": action,
+        "delivery_id": claim.id,
+        "attempt": claim.attempt,
+        "event_id": claim.event.id,
+        "event_name": claim.event.name,
+        "job": claim.job,
+    }

@@ -1,0 +1,253 @@
+"""The worker: claims the deliveries that are due, runs their jobs in threads, and writes down what came of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import typing as t
+from collections.abc import Callable
+
+import msgspec
+
+from .appetite import Appetite
+from .attempt import Attempts
+from .bell import bell_of
+from .deliveries import Outcome
+from .deliveries import finish
+from .deliveries import heartbeat
+from .deliveries import reap
+from .deliveries import release
+from .errors import LogUnavailable
+from .hands import Hands
+from .log import clock
+from .presence import Presence
+from .presence import be_seen
+from .presence import sign_in
+from .presence import sign_out
+from .report import Report
+
+if t.TYPE_CHECKING:
+    from .claims import Claim
+    from .manager import EventsManager
+
+HEARTBEAT = 4.0
+"""Seconds between two renewals of all leases."""
+SWEEP = 5.0
+"""Seconds between two looks for leases that ran out."""
+UPKEEP = 1.0
+RETRY = 0.5
+"""Seconds between two tries to reach a database that is gone."""
+SURPLUS = 1.0
+"""Seconds after which a claimed delivery that found no free thread is given back."""
+CLOCK_STEP = 1.0
+"""Seconds by which the database's clock must have been set for leases not to be trusted."""
+
+logger = logging.getLogger(__name__)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker works."""
+
+    threads: int = 4
+    """How many jobs run at once."""
+    grace: float = 30.0
+    """Seconds that running jobs are given when it ends; what still runs then is given back."""
+    once: bool = False
+    """Whether it ends when nothing is due."""
+    replaceable: bool = True
+    """Whether its process may be ended when a job has broken it."""
+    alive: Callable[[], object] = bool
+    """Called at every turn, a few times per second at least."""
+    on_run: Callable[[Outcome], object] = bool
+    """Called with each outcome that was written."""
+
+
+class Worker:
+    """Runs deliveries of one app until it is told to end."""
+
+    def __init__(self, manager: EventsManager, plan: Plan) -> None:
+        self._log = manager.log
+        self._plan = plan
+        self._attempts = Attempts(manager, replaceable=plan.replaceable)
+        self._bell = bell_of(self._log.engine)
+        self._hands = Hands(plan.threads, self._attempts.run, self._bell.wake)
+        self._presence = Presence.here(plan.threads, self._attempts.queues)
+        self._appetite = Appetite(self._presence.id, self._hands, self._attempts)
+        self._report = Report(debug=manager.app.debug)
+        self._upkeep = upkeep_of(manager)
+        self._asked: float | None = None
+        self._until: float | None = None
+        self._is_broken = False
+        self._unwritten: list[Outcome] = []
+        self._unreleased: list[Claim] = []
+        self._down: float | None = None
+        self._clock_offset: float | None = None
+        now = time.monotonic()
+        self._beat_at, self._sweep_at, self._upkeep_at = now + HEARTBEAT, now + SWEEP, now
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether jobs are still running in threads of it, so that the process has to be ended by force."""
+        return self._is_broken or len(self._hands) > 0
+
+    def end(self, grace: float | None = None) -> None:
+        """Claim nothing more, and end when what runs is done; may be called in a signal handler."""
+        self._asked = self._plan.grace if grace is None else grace
+        self._bell.wake()
+
+    def open(self) -> None:
+        """Make sure that the event log can be used; a database that is down is waited for by :meth:`run`.
+
+        :raises CondorError: when it never can: its tables are of another version, it is of an unknown kind.
+        """
+        try:
+            with self._log.begin() as connection:
+                sign_in(connection, self._presence)
+        except LogUnavailable as error:
+            if self._plan.once:
+                raise
+            self._lose_database(error)
+
+    def run(self) -> None:
+        """Run deliveries until :meth:`end` is called, a job hangs, or with ``once`` nothing is due."""
+        try:
+            while not self._is_over():
+                self._turn()
+        finally:
+            self._leave()
+
+    def _is_over(self) -> bool:
+        is_empty = not (len(self._hands) or self._unwritten or self._unreleased)
+        if self._until is not None:
+            return is_empty or time.monotonic() > self._until
+        return self._plan.once and is_empty and not self._appetite.is_there_more
+
+    def _turn(self) -> None:
+        self._plan.alive()
+        if self._asked is not None:
+            self._begin_to_end(self._asked)
+        self._end_hung()
+        try:
+            self._keep_up()
+            self._exchange()
+        except LogUnavailable as error:
+            if self._plan.once:
+                raise
+            self._lose_database(error)
+            return
+        self._find_database()
+        if self._count() == 0 and self._bell.wait(self._rest()):
+            self._appetite.wake()
+
+    def _count(self) -> int:
+        return self._appetite.count() if self._until is None else 0
+
+    def _rest(self) -> float:
+        """Return how long nothing has to be done, in seconds, unless the bell rings."""
+        soonest = min(self._beat_at, self._sweep_at, self._upkeep_at, self._appetite.due_at)
+        limits = [grip.began + grip.limit for grip in self._hands.grips if grip.limit and grip.began]
+        return max(0.001, min(soonest, *limits, self._until or soonest) - time.monotonic())
+
+    def _begin_to_end(self, grace: float) -> None:
+        self._asked = None
+        until = time.monotonic() + grace
+        self._until = until if self._until is None else min(until, self._until)
+        self._unreleased += self._hands.withdraw()
+
+    def _end_hung(self) -> None:
+        """Fail the attempts whose jobs take too long; as a thread cannot be ended, its process is."""
+        for grip in self._hands.hung():
+            self._hands.give_up(grip.claim)
+            seconds = time.monotonic() - t.cast(float, grip.began)
+            error = f"the job ran for longer than its timeout of {grip.limit:g} s, so its process is replaced"
+            self._unwritten.append(self._attempts.failed(grip.claim, seconds, error))
+            self._is_broken = True
+            self._begin_to_end(self._plan.grace)
+
+    def _keep_up(self) -> None:
+        now = time.monotonic()
+        if now >= self._beat_at:
+            with self._log.begin() as connection:
+                heartbeat(connection, [*self._hands.claims, *(outcome.claim for outcome in self._unwritten)])
+                be_seen(connection, self._presence)
+            self._beat_at = now + HEARTBEAT
+        if now >= self._sweep_at:
+            self._sweep()
+            self._sweep_at = now + SWEEP
+        if now >= self._upkeep_at:
+            self._upkeep()
+            self._appetite.end_solitude(self._log)
+            self._unreleased += self._hands.withdraw(SURPLUS)
+            self._upkeep_at = now + UPKEEP
+
+    def _sweep(self) -> None:
+        """Take back what was lost; when the clock was set since the last time, all are to renew their leases first."""
+        self._appetite.wake()
+        with self._log.begin() as connection:
+            offset = clock(connection) - time.monotonic()
+            before, self._clock_offset = self._clock_offset, offset
+            if before is not None and abs(offset - before) > CLOCK_STEP:
+                self._beat_at = 0.0
+                return
+            reaped = reap(connection, self._attempts)
+        self._report.reaped(reaped)
+
+    def _exchange(self) -> None:
+        """Give outcomes for claims, in one transaction."""
+        self._unwritten += self._hands.collect()
+        count = self._count()
+        if not (count or self._unwritten or self._unreleased):
+            return
+        catch = None
+        with self._log.begin() as connection:
+            if self._unreleased:
+                release(connection, self._unreleased, started=False)
+            if count:
+                catch = self._appetite.claim(connection, count)
+            kept = finish(connection, self._unwritten) if self._unwritten else []
+        outcomes, self._unwritten, self._unreleased = self._unwritten, [], []
+        if catch is not None:
+            self._appetite.take(catch)
+        self._report.outcomes(outcomes, kept)
+        for outcome in kept:
+            self._plan.on_run(outcome)
+
+    def _lose_database(self, error: LogUnavailable) -> None:
+        if self._down is None:
+            self._down = time.monotonic()
+            logger.error("%s The worker claims nothing and keeps trying.", error, extra={"action": "log_lost"})
+        time.sleep(RETRY)
+
+    def _find_database(self) -> None:
+        if self._down is None:
+            return
+        seconds = time.monotonic() - self._down
+        logger.warning("the event log is back after %.0f s", seconds, extra={"action": "log_found"})
+        self._down = None
+        self._appetite.wake()
+        self._sweep_at = time.monotonic() + SWEEP
+
+    def _leave(self) -> None:
+        """Give back what still runs, so that it runs elsewhere at once, and sign out."""
+        interrupted = self._hands.claims
+        once = [one for one in interrupted if self._attempts.rules_of(one).at_most_once]
+        error = "the worker ended while the job ran, and it is to run at most once"
+        self._unwritten += self._hands.collect()
+        self._unwritten += [Outcome(one, "dead", 0.0, error=error) for one in once]
+        try:
+            with self._log.begin() as connection:
+                release(connection, self._unreleased, started=False)
+                release(connection, [one for one in interrupted if one not in once], started=True)
+                sign_out(connection, self._presence)
+                kept = finish(connection, self._unwritten)
+            self._report.outcomes(self._unwritten, kept)
+        except LogUnavailable as error_of_log:
+            logger.error("%s What this worker had in hand runs again when its lease runs out.", error_of_log)
+        self._report.totals(len(interrupted) - len(once))
+        self._bell.close()
+        self._hands.close()
+
+
+def upkeep_of(manager: EventsManager) -> Callable[[], object]:
+    """Return what keeps the event log tidy and fires what is scheduled, when called about once a second."""
+    return bool
