@@ -64,7 +64,11 @@ def sign_out(connection: Connection, presence: Presence) -> None:
 
 def waiting_unseen(connection: Connection) -> int:
     """Return how many deliveries are due while no worker has been seen lately; 0 when one has."""
-    now = clock(connection)
-    if connection.scalar(select(func.count()).where(workers.c.seen_at > now - UNSEEN)):
-        return 0
-    return connection.scalar(select(func.count()).where(PENDING, deliveries.c.due_at <= now)) or 0
+    seen = select(func.count()).where(workers.c.seen_at > clock(connection) - UNSEEN)
+    return 0 if connection.scalar(seen) else count_due(connection)
+
+
+def count_due(connection: Connection) -> int:
+    """Return how many deliveries are due."""
+    due = select(func.count()).where(PENDING, deliveries.c.due_at <= clock(connection))
+    return connection.scalar(due) or 0

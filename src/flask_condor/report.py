@@ -48,17 +48,16 @@ class Report:
                 extra={"action": "delivery_reaped", "delivery_id": one.id, "event_name": one.name, "job": one.job},
             )
 
+    @property
+    def summary(self) -> str:
+        """The totals, in one line."""
+        runs, done = sum(self.counts.values()), self.counts["done"]
+        return f"{runs} runs: {done} done, {self.counts['failed']} to be tried again, {self.counts['dead']} dead"
+
     def totals(self, interrupted: int) -> None:
         """Tell how many runs there were, and how many of what still ran were given back."""
-        logger.info(
-            "worker ends: %d runs: %d done, %d failed and tried again, %d dead; %d given back",
-            sum(self.counts.values()),
-            self.counts["done"],
-            self.counts["failed"],
-            self.counts["dead"],
-            interrupted,
-            extra={"action": "worker_ended"},
-        )
+        given_back = f"; {interrupted} interrupted and given back" if interrupted else ""
+        logger.info("the worker ends after %s%s", self.summary, given_back, extra={"action": "worker_ended"})
 
     def _ended(self, outcome: Outcome) -> None:
         claim = outcome.claim

@@ -77,7 +77,8 @@ class Worker:
         self._upkeep = upkeep_of(manager)
         self._asked: float | None = None
         self._until: float | None = None
-        self._is_broken = False
+        self.is_broken = False
+        """Whether a job of it hangs."""
         self._unwritten: list[Outcome] = []
         self._unreleased: list[Claim] = []
         self._down: float | None = None
@@ -87,8 +88,13 @@ class Worker:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether jobs are still running in threads of it, so that the process has to be ended by force."""
-        return self._is_broken or len(self._hands) > 0
+        """Whether jobs still run in threads of it, so that the process has to be ended by force."""
+        return self.is_broken or len(self._hands) > 0
+
+    @property
+    def summary(self) -> str:
+        """How many runs there were, and how they ended."""
+        return self._report.summary
 
     def end(self, grace: float | None = None) -> None:
         """Claim nothing more, and end when what runs is done; may be called in a signal handler."""
@@ -136,7 +142,7 @@ class Worker:
             self._lose_database(error)
             return
         self._find_database()
-        if self._count() == 0 and self._bell.wait(self._rest()):
+        if self._count() == 0 and not self._is_over() and self._bell.wait(self._rest()):
             self._appetite.wake()
 
     def _count(self) -> int:
@@ -161,7 +167,7 @@ class Worker:
             seconds = time.monotonic() - t.cast(float, grip.began)
             error = f"the job ran for longer than its timeout of {grip.limit:g} s, so its process is replaced"
             self._unwritten.append(self._attempts.failed(grip.claim, seconds, error))
-            self._is_broken = True
+            self.is_broken = True
             self._begin_to_end(self._plan.grace)
 
     def _keep_up(self) -> None:

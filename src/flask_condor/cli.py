@@ -1,0 +1,85 @@
+"""The commands ``flask events``: what each needs is imported when it runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import typing as t
+
+import click
+from flask.cli import ScriptInfo
+from flask.cli import pass_script_info
+
+from .errors import CondorError
+
+if t.TYPE_CHECKING:
+    from .manager import EventsManager
+
+
+@click.group("events")
+def events() -> None:
+    """Run queued jobs, and look after the event log."""
+
+
+@events.command("worker")
+@click.option("--processes", type=click.IntRange(1, 256), default=1, show_default=True, help="Worker processes.")
+@click.option("--threads", type=click.IntRange(1, 1000), default=4, show_default=True, help="Jobs at once in each.")
+@click.option("--once", is_flag=True, help="Run what is due now, in this process, and exit.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="Seconds after which a process that hangs as a whole is replaced. Jobs have a timeout of their own.",
+)
+@click.option(
+    "--graceful-timeout",
+    type=click.IntRange(min=0),
+    default=30,
+    show_default=True,
+    help="Seconds that running jobs are given when the worker ends; then they go back to the queue.",
+)
+@pass_script_info
+def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeout: int, graceful_timeout: int) -> None:
+    """Run the jobs that are queued, until INT (Ctrl-C) or TERM.
+
+    HUP loads the app anew in new processes; TTIN and TTOU add and remove one.
+    """
+    if once and processes != 1:
+        raise click.UsageError("--once runs in this process: leave --processes out.")
+    from .supervisor import manager_of
+    from .supervisor import supervise
+
+    if not once:
+        click.echo(f"Running queued jobs in {processes} x {threads} threads. Ctrl-C ends it.", err=True)
+        supervise(info.load_app, processes=processes, threads=threads, timeout=timeout, grace=graceful_timeout)
+    try:
+        run_once(manager_of(info.load_app()), threads, float(graceful_timeout))
+    except CondorError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def run_once(manager: EventsManager, threads: int, grace: float) -> None:
+    """Run what is due, with a progress bar on a terminal, and tell the totals."""
+    from .presence import count_due
+    from .supervisor import leave
+    from .supervisor import show_log
+    from .worker import Plan
+    from .worker import Worker
+
+    is_terminal = sys.stderr.isatty()
+    if not is_terminal:
+        show_log()
+    with manager.log.read() as connection:
+        due = count_due(connection)
+    with click.progressbar(length=due, label="Running jobs", file=sys.stderr, hidden=not is_terminal) as bar:
+        plan = Plan(threads=threads, grace=grace, once=True, on_run=lambda _: bar.update(1))
+        once = Worker(manager, plan)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: once.end())
+        once.open()
+        once.run()
+    if is_terminal:
+        click.echo(once.summary, err=True)
+    if once.is_stuck:
+        leave(1)

@@ -1,0 +1,210 @@
+"""The supervisor: gunicorn's arbiter keeps worker processes alive; imported only by the command that starts it."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import mmap
+import os
+import signal
+import sys
+import time
+import typing as t
+from collections.abc import Callable
+
+import click
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+from gunicorn.workers.base import Worker as GunicornWorker
+
+from .errors import CondorError
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from .worker import Worker
+
+LAST_WRITES = 5
+"""Seconds that a worker has beyond its grace to give back what still runs, before it is killed."""
+NOTE = 4096
+"""Bytes of shared memory in which a process that cannot start leaves the reason."""
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
+"""What a terminal or an operator sends to all processes, and the arbiter answers for its workers."""
+
+
+class Supervisor(Arbiter):
+    """Starts worker processes, and replaces those that end; TERM and INT let running jobs finish.
+
+    A job may end its process with any status, so the two by which gunicorn tells that a start failed mean nothing
+    here: :class:`JobProcess` leaves a note instead.
+    """
+
+    WORKER_BOOT_ERROR = -1
+    APP_LOAD_ERROR = -1
+    handle_int = Arbiter.handle_term
+
+    _looked_at = 0.0
+    _patient_until = 0.0
+    is_halting = False
+
+    def handle_usr2(self) -> None:
+        """Refuse to start a second arbiter: HUP replaces the workers one by one."""
+        self.log.warning("USR2 is refused: send HUP to load the app anew in new worker processes.")
+
+    def murder_workers(self) -> None:
+        """Kill the workers that hang, save after a time in which this process was stopped itself, and they with it."""
+        now = time.monotonic()
+        if now - self._looked_at > self.timeout / 2:
+            self._patient_until = now + self.timeout
+        self._looked_at = now
+        if now >= self._patient_until:
+            super().murder_workers()
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> t.NoReturn:
+        """End the workers, then this process; tell *reason*."""
+        self.is_halting = True
+        self.stop()
+        if reason:
+            click.echo(f"Error: {reason}", err=True)
+        sys.exit(exit_status)
+
+
+class JobProcess(GunicornWorker):
+    """A worker process: loads the app after the fork, and runs a :class:`~flask_condor.worker.Worker` in it."""
+
+    def __init__(self, *args: t.Any) -> None:
+        super().__init__(*args)
+        self.note = mmap.mmap(-1, NOTE)
+        self._worker: Worker | None = None
+
+    def init_process(self) -> None:
+        self.notify()
+        super().init_process()
+
+    def init_signals(self) -> None:
+        """Set what each signal does; ABRT ends the process, as no Python code runs while a job's C code hangs."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        for number in IGNORED:
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._end(None))
+        signal.signal(signal.SIGQUIT, lambda *_: self._end(0.0))
+        faulthandler.enable()
+
+    def load_wsgi(self) -> None:
+        """Load the app and open the event log; what can never work is told to the arbiter, which then ends."""
+        from .worker import Plan
+        from .worker import Worker
+
+        grace = float(self.cfg.graceful_timeout - LAST_WRITES)
+        plan = Plan(threads=self.cfg.threads, grace=grace, alive=self._live)
+        try:
+            app: Flask = self.app.wsgi()
+            show_log()
+            self._worker = Worker(manager_of(app), plan)
+            self._worker.open()
+        except (CondorError, click.ClickException) as error:
+            self._give_up(str(error))
+        except Exception as error:  # whatever the app raises while it is made
+            logging.getLogger(__name__).exception("the app could not be loaded")
+            self._give_up(f"the app could not be loaded: {type(error).__name__}: {error}")
+
+    def run(self) -> None:
+        worker = t.cast("Worker", self._worker)
+        if self.alive:
+            worker.run()
+        if worker.is_stuck:
+            leave(1 if worker.is_broken else 0)
+
+    def _give_up(self, reason: str) -> None:
+        text = reason.encode()[:NOTE]
+        self.note[: len(text)] = text
+        sys.exit(0)
+
+    def _live(self) -> None:
+        self.notify()
+        if os.getppid() != self.ppid:
+            self._end(None)
+
+    def _end(self, grace: float | None) -> None:
+        self.alive = False
+        if self._worker is not None:
+            self._worker.end(grace)
+
+
+class JobApplication(BaseApplication):
+    """What gunicorn is told: no socket, and how to load the app.
+
+    :param load: loads the Flask app; called in each worker process.
+    """
+
+    def __init__(self, load: Callable[[], Flask], **settings: t.Any) -> None:
+        self._load = load
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        fixed = {
+            "bind": [],
+            "worker_class": JobProcess,
+            "control_socket_disable": True,
+            "loglevel": "warning",
+            "child_exit": note_exit,
+            "proc_name": "flask events worker",
+        }
+        for name, value in (fixed | self._settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._load()
+
+
+def supervise(load: Callable[[], Flask], *, processes: int, threads: int, timeout: int, grace: int) -> t.NoReturn:
+    """Keep *processes* worker processes alive until TERM or INT; does not return.
+
+    :param timeout: seconds after which a process is killed whose main loop stands still.
+    :param grace: seconds that running jobs are given at the end.
+    """
+    os.environ.pop("GUNICORN_PID", None)
+    settings = {"workers": processes, "threads": threads, "timeout": timeout, "graceful_timeout": grace + LAST_WRITES}
+    Supervisor(JobApplication(load, **settings)).run()
+    sys.exit(0)
+
+
+def note_exit(supervisor: Supervisor, process: JobProcess) -> None:
+    """End everything when a process could not start, and would not the next time."""
+    reason = bytes(process.note).rstrip(b"\0").decode(errors="replace")
+    process.note.close()
+    if reason and not supervisor.is_halting:
+        raise HaltServer(reason, 1)
+
+
+def manager_of(app: Flask) -> t.Any:
+    """Return the events manager of *app*.
+
+    :raises ClickException: when it has none.
+    """
+    manager = app.extensions.get("condor")
+    if manager is None:
+        raise click.ClickException(f"app {app.name!r} has no Condor: call Condor(app) where the app is made.")
+    return manager
+
+
+def show_log() -> None:
+    """Make the log of this package seen: to stderr, unless the app has set up logging itself."""
+    logger = logging.getLogger(__name__.partition(".")[0])
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"))
+        logger.addHandler(handler)
+
+
+def leave(status: int) -> t.NoReturn:
+    """End the process although threads of it still run."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
