@@ -53,6 +53,11 @@ class Appetite:
         """Look for due deliveries at the next turn."""
         self.is_there_more = True
 
+    def expect(self, wait: float) -> None:
+        """Look for due deliveries in *wait* seconds too."""
+        self.due_at = min(self.due_at, time.monotonic() + wait)
+        self.is_there_more = self.is_there_more or wait <= 0
+
     def count(self) -> int:
         """Return how many deliveries to claim now."""
         now = time.monotonic()

@@ -217,6 +217,8 @@ class Worker:
         self._report.outcomes(outcomes, kept)
         for outcome in kept:
             self._plan.on_run(outcome)
+            if outcome.kind == "failed":
+                self._appetite.expect(outcome.wait)
 
     def _lose_database(self, error: LogUnavailable) -> None:
         if self._down is None:

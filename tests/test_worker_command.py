@@ -1,0 +1,328 @@
+"""``flask events worker``, as real processes: what it runs, what it tells, and that no job can stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from flask_condor.models import workers
+from sqlalchemy import select
+
+from tests.apps import queued
+from tests.databases import database_url as database_url
+from tests.servers import ROOT
+from tests.workers import Bench
+from tests.workers import bench as bench
+
+only_on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def test_once_runs_what_is_due_tells_each_run_and_exits(bench: Bench) -> None:
+    bench.fire("ok", times=3)
+    bench.fire("answer")
+    bench.fire("ok", delay=3600)
+
+    ended = bench.run_once()
+
+    assert ended.returncode == 0, ended.stderr
+    assert bench.states() == ["done"] * 4 + ["pending"]
+    assert Counter(name for name, _, _ in bench.runs()) == {"ok": 3, "answer": 1}
+    assert json.loads(bench.rows()[3].result) == {"success": True}
+    assert ended.stderr.count("job tests.apps.queued:ok of event ok done in") == 3
+    assert "4 runs: 4 done, 0 to be tried again, 0 dead" in ended.stderr
+
+
+@only_on_sqlite
+def test_a_failed_job_is_tried_again_and_then_dead_with_its_error(bench: Bench) -> None:
+    bench.fire(queued.named(queued.raise_exception))
+
+    ended = bench.run_once()
+
+    (row,) = bench.rows()
+    assert (row.state, row.attempt) == ("dead", 3)
+    assert row.error.startswith("ValueError: no such address \\0 \\ud800\nTraceback")
+    assert "tried again in 0 s (delivery 1, attempt 2)" in ended.stderr
+    assert "dead now (delivery 1, attempt 3)" in ended.stderr
+
+
+@only_on_sqlite
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--threads", "0"), "Invalid value for '--threads'"),
+        (("--processes", "x"), "Invalid value for '--processes'"),
+        (("--once", "--processes", "2"), "--once runs in this process"),
+        (("--no-such",), "No such option"),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_line(bench: Bench, options: tuple[str, ...], told: str) -> None:
+    ended = subprocess.run(bench.command(*options), cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("options", [("--once",), ("--processes", "2")], ids=["once", "supervised"])
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://nowhere/condor", "the event log cannot be kept in mysql"),
+        ("postgresql+pg8000://nowhere/condor", ""),
+    ],
+)
+def test_what_can_never_work_ends_in_one_telling_line(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], url: str, told: str
+) -> None:
+    monkeypatch.setenv("CONDOR_DATABASE_URL", url)
+
+    ended = subprocess.run(bench.command(*options), cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert ended.stderr.count("Error: ") == 1
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@only_on_sqlite
+def test_tables_of_a_newer_version_end_the_worker_in_one_telling_line(bench: Bench) -> None:
+    bench.fire("ok")
+    with bench.manager.log.begin() as connection:
+        connection.exec_driver_sql("UPDATE condor_schema SET version = 99")
+
+    ended = subprocess.run(bench.command(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert ended.stderr.count("Error: ") == 1
+    assert "version 99" in ended.stderr
+    assert bench.runs() == []
+
+
+@only_on_sqlite
+def test_an_app_that_cannot_be_imported_ends_the_worker(bench: Bench) -> None:
+    command = bench.command("--processes", "2", app="tests.apps.nowhere")
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert "Could not import 'tests.apps.nowhere'" in ended.stderr
+
+
+def test_a_worker_signs_in_runs_what_comes_and_signs_out(bench: Bench) -> None:
+    process = bench.start("--processes", "2", "--threads", "3")
+    bench.wait_for(lambda: len(signed_in(bench)) == 2)
+
+    bench.fire("ok", times=5)
+    bench.fire("ok", delay=1)
+    bench.wait_for(lambda: bench.states() == ["done"] * 6)
+
+    assert {worker.threads for worker in signed_in(bench)} == {3}
+    assert json.loads(signed_in(bench)[0].queues) == ["default"]
+    assert bench.stop(process) == 0
+    assert signed_in(bench) == []
+    assert bench.log().count("the worker ends after") == 2
+
+
+def signed_in(bench: Bench) -> list[object]:
+    with bench.manager.log.read() as connection:
+        return list(connection.execute(select(workers)))
+
+
+def test_a_delayed_job_does_not_run_early_by_the_clock_of_the_database(bench: Bench) -> None:
+    bench.start()
+    bench.fire("ok", delay=2)
+    due_at = bench.rows()[0].due_at
+
+    bench.wait_for(lambda: bench.states() == ["done"])
+
+    assert bench.rows()[0].started_at >= due_at
+
+
+@only_on_sqlite
+def test_urgent_jobs_go_before_those_that_waited_longer(bench: Bench) -> None:
+    bench.fire("ok", times=5)
+    bench.fire("urgent", times=2)
+
+    bench.run_once("--threads", "1")
+
+    assert [name for name, _, _ in bench.runs()][:2] == ["urgent", "urgent"]
+
+
+def test_when_terminated_running_jobs_finish_and_the_rest_goes_back(bench: Bench) -> None:
+    process = bench.start("--threads", "2")
+    bench.fire("sleep", 1.5, times=5)
+    bench.wait_for(lambda: len(bench.runs()) == 2)
+
+    assert bench.stop(process) == 0
+
+    assert sorted(bench.states()) == ["done"] * 2 + ["pending"] * 3
+    assert [row.attempt for row in bench.rows() if row.state == "pending"] == [0] * 3
+    assert len(bench.runs()) == 2
+
+
+def test_what_outlives_the_grace_goes_back_at_once_and_runs_elsewhere(bench: Bench) -> None:
+    first = bench.start("--graceful-timeout", "1")
+    bench.fire("sleep.once", 300)
+    bench.fire("sleep.never.again", 300)
+    bench.wait_for(lambda: len(bench.runs()) == 2)
+    second = bench.start()
+    bench.wait_for(lambda: len(signed_in(bench)) == 2)
+
+    began = time.monotonic()
+    assert bench.stop(first) == 0
+    bench.wait_for(lambda: sorted(bench.states()) == ["dead", "done"])
+
+    assert time.monotonic() - began < 15, "not a lease later"
+    assert [attempt for name, attempt, _ in bench.runs() if name == "sleep.once"] == [1, 2]
+    assert "to run at most once" in bench.rows()[1].error
+    assert bench.stop(second) == 0
+
+
+@only_on_sqlite
+def test_interrupting_lets_running_jobs_finish_too(bench: Bench) -> None:
+    process = bench.start()
+    bench.fire("sleep", 1)
+    bench.wait_for(lambda: len(bench.runs()) == 1)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(60) == 0
+    assert bench.states() == ["done"]
+
+
+@only_on_sqlite
+def test_hup_replaces_the_processes_and_usr2_is_refused(bench: Bench) -> None:
+    process = bench.start()
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"])
+
+    process.send_signal(signal.SIGUSR2)
+    process.send_signal(signal.SIGHUP)
+    bench.wait_for(lambda: "the worker ends after" in bench.log())
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"] * 2)
+
+    assert len({pid for _, _, pid in bench.runs()}) == 2
+    bench.wait_for(lambda: "USR2 is refused" in bench.log())
+    assert bench.stop(process) == 0
+
+
+@only_on_sqlite
+def test_workers_end_by_themselves_when_their_supervisor_was_killed(bench: Bench) -> None:
+    process = bench.start()
+    bench.wait_for(lambda: signed_in(bench))
+
+    process.kill()
+
+    bench.wait_for(lambda: signed_in(bench) == [])
+
+
+@pytest.mark.slow
+def test_a_killed_workers_job_runs_again_within_25_seconds(bench: Bench) -> None:
+    bench.start("--processes", "2")
+    bench.fire("sleep.once", 300)
+    bench.wait_for(lambda: len(bench.runs()) == 1)
+    (_, _, pid) = bench.runs()[0]
+
+    killed = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    bench.wait_for(lambda: len(bench.runs()) == 2)
+
+    assert time.monotonic() - killed <= 25
+    bench.wait_for(lambda: bench.states() == ["done"])
+    assert [attempt for _, attempt, _ in bench.runs()] == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_worker_stopped_past_its_lease_cannot_overwrite_what_another_did(bench: Bench) -> None:
+    bench.start("--processes", "2", "--timeout", "120")
+    bench.fire("sleep.once", 3)
+    bench.wait_for(lambda: len(bench.runs()) == 1)
+    (_, _, stopped) = bench.runs()[0]
+
+    os.kill(stopped, signal.SIGSTOP)
+    bench.wait_for(lambda: bench.states() == ["done"])
+    before = bench.rows()[0]
+    os.kill(stopped, signal.SIGCONT)
+    bench.wait_for(lambda: "its lease was lost while it ran" in bench.log())
+
+    assert [attempt for _, attempt, _ in bench.runs()] == [1, 2]
+    assert bench.rows()[0] == before
+
+
+@only_on_sqlite
+def test_kinds_of_jobs_that_fail_or_misbehave_leave_the_worker_as_it_was(bench: Bench) -> None:
+    for kind in queued.FAIL + queued.RETURN:
+        bench.fire(queued.named(kind))
+    bench.fire("ok", times=20)
+
+    process = bench.start()
+    bench.wait_for(lambda: {"pending", "running"}.isdisjoint(bench.states()))
+
+    runs = Counter(name for name, _, _ in bench.runs())
+    states = {row.job.partition("job_of_")[2]: row for row in bench.rows()}
+    for kind in queued.FAIL:
+        assert (states[kind.__name__].state, runs[queued.named(kind)]) == ("dead", 3), kind
+        assert len(states[kind.__name__].error) <= 10_000
+    for kind in queued.RETURN:
+        assert (states[kind.__name__].state, runs[queued.named(kind)]) == ("done", 1), kind
+    assert runs["ok"] == 20
+    assert len({pid for _, _, pid in bench.runs()}) == 1, "one process ran them all"
+    assert bench.stop(process) == 0
+
+
+def test_a_hung_jobs_process_is_replaced_and_its_siblings_are_unharmed(bench: Bench) -> None:
+    process = bench.start()
+    bench.fire("hang")
+    bench.fire("sleep", 1.5, times=2)
+    bench.wait_for(lambda: bench.states() == ["dead", "done", "done"])
+
+    hung = bench.rows()[0]
+    assert [attempt for name, attempt, _ in bench.runs() if name == "hang"] == [1, 2, 3]
+    assert [attempt for name, attempt, _ in bench.runs() if name == "sleep"] == [1, 1]
+    assert len({pid for name, _, pid in bench.runs() if name == "hang"}) == 3
+    assert "longer than its timeout of 0.5 s" in hung.error
+    assert bench.stop(process) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*queued.KILL, queued.hang_in_c], ids=lambda kind: kind.__name__)
+def test_a_job_that_ends_its_process_is_dead_in_the_end_and_takes_no_other_with_it(
+    bench: Bench, kind: queued.Callable[[], object]
+) -> None:
+    name = "hang.in.c" if kind is queued.hang_in_c else queued.named(kind)
+    bench.fire("ok", times=10)
+    bench.fire(name)
+    bench.fire("ok", times=10)
+
+    process = bench.start("--processes", "2", "--timeout", "5")
+    bench.wait_for(lambda: {"pending", "running"}.isdisjoint(bench.states()), 150)
+
+    assert Counter(bench.states()) == {"done": 20, "dead": 1}
+    assert [attempt for run, attempt, _ in bench.runs() if run == name][-1] <= 3
+    assert process.poll() is None
+    assert bench.stop(process) == 0
+
+
+@only_on_sqlite
+def test_a_lock_on_the_database_stops_no_worker(bench: Bench, tmp_path: Path) -> None:
+    process = bench.start()
+    bench.wait_for(lambda: signed_in(bench))
+    locker = "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+    locker += "c.execute('BEGIN EXCLUSIVE'); time.sleep(7); c.execute('COMMIT')"
+    subprocess.run([sys.executable, "-c", locker, str(tmp_path / "condor.db")], check=True, timeout=60)
+
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"])
+
+    assert "Traceback" not in bench.log()
+    assert bench.log().count("keeps trying") <= 1
+    assert bench.stop(process) == 0
