@@ -34,9 +34,17 @@ LAYERS = (
     ("operating",),
     ("upkeep",),
     ("manager",),
+    ("bell", "claims", "presence"),
+    ("deliveries",),
+    ("attempt", "hands", "report"),
+    ("appetite",),
+    ("worker",),
+    ("devserver",),
     ("current",),
     ("extension",),
     ("__init__",),
+    ("supervisor",),
+    ("cli",),
 )
 """The modules, lowest layer first: each imports only from the layers below its own, so there can be no cycle."""
 

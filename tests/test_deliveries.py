@@ -32,8 +32,6 @@ from flask_condor.retry import Retry
 from sqlalchemy import select
 from sqlalchemy import update
 
-from tests.databases import database_url as database_url
-
 Row = Any
 
 

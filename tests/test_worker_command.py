@@ -9,14 +9,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask_condor.models import workers
 from sqlalchemy import select
 
 from tests.apps import queued
-from tests.databases import database_url as database_url
 from tests.servers import ROOT
 from tests.workers import Bench
 from tests.workers import bench as bench
@@ -131,7 +132,7 @@ def test_a_worker_signs_in_runs_what_comes_and_signs_out(bench: Bench) -> None:
     assert bench.log().count("the worker ends after") == 2
 
 
-def signed_in(bench: Bench) -> list[object]:
+def signed_in(bench: Bench) -> list[Any]:
     with bench.manager.log.read() as connection:
         return list(connection.execute(select(workers)))
 
@@ -296,7 +297,7 @@ def test_a_hung_jobs_process_is_replaced_and_its_siblings_are_unharmed(bench: Be
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*queued.KILL, queued.hang_in_c], ids=lambda kind: kind.__name__)
 def test_a_job_that_ends_its_process_is_dead_in_the_end_and_takes_no_other_with_it(
-    bench: Bench, kind: queued.Callable[[], object]
+    bench: Bench, kind: Callable[[], object]
 ) -> None:
     name = "hang.in.c" if kind is queued.hang_in_c else queued.named(kind)
     bench.fire("ok", times=10)

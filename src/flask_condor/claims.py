@@ -121,25 +121,26 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     is told apart from what merely was there; but one that is not patient takes it, the first time, with others.
     """
     now = clock(connection)
-    catch = Catch([], is_all=True)
-    rows: list[Row[t.Any]] = []
     known = [f"{name}\t{job}" for name, job in wish.pairs]
+    rows: list[Row[t.Any]] = []
     for queue, priority in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)
         values = {"lane_queue": queue, "lane_priority": priority, "now": now, "known": known, "count": room}
         found = connection.execute(DUE, values).all()
-        shy = [at for at, row in enumerate(found) if row.worker and (wish.is_patient or row.attempt > 1)]
-        if shy:
-            alone = wish.is_idle and not rows and shy[0] == 0
-            taken = found[:1] if alone else [*rows, *found[: shy[0]]]
-            claims = hold(connection, taken, wish.worker + ALONE if alone else wish.worker, now)
-            return Catch(claims, is_all=False, is_alone=alone, wants_empty_hands=not alone)
-        rows += found
+        shy = next((at for at, row in enumerate(found) if is_shy(row, wish)), None)
+        if shy == 0 and wish.is_idle and not rows:
+            return Catch(hold(connection, found[:1], wish.worker + ALONE, now), is_all=False, is_alone=True)
+        rows += found[:shy]
+        if shy is not None:
+            return Catch(hold(connection, rows, wish.worker, now), is_all=False, wants_empty_hands=True)
         if len(found) == room:
-            catch.is_all = False
-            break
-    catch.claims = hold(connection, rows, wish.worker, now)
-    return catch
+            return Catch(hold(connection, rows, wish.worker, now), is_all=False)
+    return Catch(hold(connection, rows, wish.worker, now), is_all=True)
+
+
+def is_shy(row: Row[t.Any], wish: Wish) -> bool:
+    """Tell whether a delivery is to be claimed alone: its worker was lost."""
+    return row.worker is not None and (wish.is_patient or row.attempt > 1)
 
 
 def hold(connection: Connection, rows: Sequence[Row[t.Any]], worker: str, now: float) -> list[Claim]:

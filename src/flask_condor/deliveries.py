@@ -72,20 +72,18 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]
     if not kept:
         return []
     now = clock(connection)
-    plain = [outcome.claim.id for outcome in kept if outcome.kind == "done" and outcome.result is None]
-    others = [ended(outcome, now) for outcome in kept if outcome.kind != "done" or outcome.result is not None]
+    plain, others = [], []
+    for outcome in kept:
+        if outcome.kind == "done" and outcome.result is None:
+            plain.append(outcome.claim.id)
+        else:
+            others.append(ended(outcome, now))
     if plain:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id.in_(plain))
-            .values(state="done", lease_until=None, finished_at=now, error=None, result=None)
-        )
+        done = update(deliveries).where(deliveries.c.id.in_(plain))
+        connection.execute(done.values(state="done", lease_until=None, finished_at=now, error=None, result=None))
     if others:
         connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), others)
-    add_runs(
-        connection,
-        [Finished(o.claim.event.name, o.claim.job, o.kind, now, o.seconds) for o in kept],
-    )
+    add_runs(connection, [Finished(o.claim.event.name, o.claim.job, o.kind, now, o.seconds) for o in kept])
     return kept
 
 

@@ -108,6 +108,11 @@ class Registry:
                 signal.disconnect(job.receiver)
             self._jobs[name] = tuple(job for job in jobs if job not in leaving)
 
+    @property
+    def jobs(self) -> dict[str, tuple[Job, ...]]:
+        """All jobs by event name."""
+        return {name: self.jobs_of(name) for name in list(self._jobs)}
+
     def jobs_of(self, name: str) -> tuple[Job, ...]:
         """Return the jobs of *name* in the order they run, without those that were disconnected from the signal."""
         if name not in self._jobs:

@@ -50,7 +50,7 @@ class Supervisor(Arbiter):
 
     def handle_usr2(self) -> None:
         """Refuse to start a second arbiter: HUP replaces the workers one by one."""
-        self.log.warning("USR2 is refused: send HUP to load the app anew in new worker processes.")
+        click.echo("USR2 is refused: send HUP to load the app anew in new worker processes.", err=True)
 
     def murder_workers(self) -> None:
         """Kill the workers that hang, save after a time in which this process was stopped itself, and they with it."""
@@ -100,7 +100,7 @@ class JobProcess(GunicornWorker):
         grace = float(self.cfg.graceful_timeout - LAST_WRITES)
         plan = Plan(threads=self.cfg.threads, grace=grace, alive=self._live)
         try:
-            app: Flask = self.app.wsgi()
+            app = t.cast("Flask", self.app.wsgi())
             show_log()
             self._worker = Worker(manager_of(app), plan)
             self._worker.open()
@@ -156,7 +156,7 @@ class JobApplication(BaseApplication):
         for name, value in (fixed | self._settings).items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> t.Any:
         return self._load()
 
 

@@ -18,6 +18,7 @@ from .deliveries import heartbeat
 from .deliveries import reap
 from .deliveries import release
 from .errors import LogUnavailable
+from .errors import SchemaMismatch
 from .hands import Hands
 from .log import clock
 from .presence import Presence
@@ -25,6 +26,7 @@ from .presence import be_seen
 from .presence import sign_in
 from .presence import sign_out
 from .report import Report
+from .upkeep import Upkeep
 
 if t.TYPE_CHECKING:
     from .claims import Claim
@@ -74,7 +76,7 @@ class Worker:
         self._presence = Presence.here(plan.threads, self._attempts.queues)
         self._appetite = Appetite(self._presence.id, self._hands, self._attempts)
         self._report = Report(debug=manager.app.debug)
-        self._upkeep = upkeep_of(manager)
+        self._upkeep = Upkeep(manager)
         self._asked: float | None = None
         self._until: float | None = None
         self.is_broken = False
@@ -109,6 +111,8 @@ class Worker:
         try:
             with self._log.begin() as connection:
                 sign_in(connection, self._presence)
+        except SchemaMismatch:
+            raise
         except LogUnavailable as error:
             if self._plan.once:
                 raise
@@ -181,7 +185,7 @@ class Worker:
             self._sweep()
             self._sweep_at = now + SWEEP
         if now >= self._upkeep_at:
-            self._upkeep()
+            self._upkeep.tick()
             self._appetite.end_solitude(self._log)
             self._unreleased += self._hands.withdraw(SURPLUS)
             self._upkeep_at = now + UPKEEP
@@ -254,8 +258,3 @@ class Worker:
         self._report.totals(len(interrupted) - len(once))
         self._bell.close()
         self._hands.close()
-
-
-def upkeep_of(manager: EventsManager) -> Callable[[], object]:
-    """Return what keeps the event log tidy and fires what is scheduled, when called about once a second."""
-    return bool
