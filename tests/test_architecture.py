@@ -39,7 +39,7 @@ LAYERS = (
     ("attempt", "hands", "report"),
     ("appetite",),
     ("worker",),
-    ("devserver",),
+    ("serving",),
     ("current",),
     ("extension",),
     ("__init__",),

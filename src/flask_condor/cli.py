@@ -62,8 +62,8 @@ def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeou
 def run_once(manager: EventsManager, threads: int, grace: float) -> None:
     """Run what is due, with a progress bar on a terminal, and tell the totals."""
     from .presence import count_due
+    from .report import show_log
     from .supervisor import leave
-    from .supervisor import show_log
     from .worker import Plan
     from .worker import Worker
 

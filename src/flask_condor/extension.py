@@ -13,6 +13,7 @@ from .config import Config
 from .current import forget_chain
 from .errors import AlreadyInitialised
 from .manager import EventsManager
+from .serving import attend
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import scoped_session
@@ -61,3 +62,4 @@ class Condor:
                 register()
         if manager.queueing.is_needed:
             manager.log.check()
+        attend(manager)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Callable
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -35,6 +36,7 @@ class Queueing:
         self._config = config
         self._registry = registry
         self._is_on = False
+        self._when_needed: Callable[[], object] = bool
         if config.database_url is not None:
             self.turn_on()
 
@@ -64,10 +66,18 @@ class Queueing:
         """Whether the app has asked for the event log: by a queued job, a delayed event, or by naming a database."""
         return self._is_on
 
+    def when_needed(self, do: Callable[[], object]) -> None:
+        """Call *do* as soon as the app needs the event log; now, when it does already."""
+        if self._is_on:
+            do()
+        else:
+            self._when_needed = do
+
     def turn_on(self) -> None:
         """Use the event log from now on; with ``CONDOR_LOG`` at "all", every run is recorded."""
         if not self._is_on:
             self._is_on = True
+            self._when_needed()
             if self._config.log == "all":
                 self._registry.signals.watch()
 

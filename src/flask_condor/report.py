@@ -111,3 +111,14 @@ def extra_of(action: str, claim: t.Any) -> dict[str, t.Any]:
         "event_name": claim.event.name,
         "job": claim.job,
     }
+
+
+def show_log() -> None:
+    """Make the log of this package seen: to stderr, unless the app has set up logging itself."""
+    logger = logging.getLogger(__name__.partition(".")[0])
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"))
+        logger.addHandler(handler)

@@ -94,6 +94,7 @@ class JobProcess(GunicornWorker):
 
     def load_wsgi(self) -> None:
         """Load the app and open the event log; what can never work is told to the arbiter, which then ends."""
+        from .report import show_log
         from .worker import Plan
         from .worker import Worker
 
@@ -189,17 +190,6 @@ def manager_of(app: Flask) -> t.Any:
     if manager is None:
         raise click.ClickException(f"app {app.name!r} has no Condor: call Condor(app) where the app is made.")
     return manager
-
-
-def show_log() -> None:
-    """Make the log of this package seen: to stderr, unless the app has set up logging itself."""
-    logger = logging.getLogger(__name__.partition(".")[0])
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
-    if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"))
-        logger.addHandler(handler)
 
 
 def leave(status: int) -> t.NoReturn:

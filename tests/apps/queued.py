@@ -199,4 +199,9 @@ def create_app() -> Flask:
     app = Flask("queued")
     app.config["CONDOR_DATABASE_URL"] = os.environ["CONDOR_DATABASE_URL"]
     Condor(app, register_events=register_events)
+
+    @app.get("/")
+    def index() -> str:
+        return "served"
+
     return app

@@ -1,0 +1,95 @@
+"""What a process that serves requests does about queued jobs: ``flask run`` runs them, others tell when nobody does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import typing as t
+from threading import Thread
+
+import click
+from flask import request_started
+from flask.helpers import get_debug_flag
+
+from .errors import CondorError
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from .manager import EventsManager
+
+SETTLING = 1.0
+"""Seconds that an app is given to be set up before its jobs are run."""
+
+logger = logging.getLogger(__name__)
+
+
+def attend(manager: EventsManager) -> None:
+    """See to it that the queued jobs of an app do not wait unnoticed, once it has some.
+
+    The development server runs them in a thread of its own. Any other server looks once, at its first request,
+    whether a worker has been seen, and logs a warning when none has and deliveries wait.
+    """
+    if not is_development_server():
+        manager.queueing.when_needed(lambda: request_started.connect(Lookout(manager).look, manager.app, weak=False))
+    elif not is_only_watching():
+        manager.queueing.when_needed(lambda: start_worker(manager))
+
+
+def is_development_server() -> bool:
+    command = click.get_current_context(silent=True)
+    return command is not None and command.info_name == "run"
+
+
+def is_only_watching() -> bool:
+    """Tell whether this is the process of ``flask run`` that waits for changed files, while a child of it serves."""
+    reloads = click.get_current_context().params.get("reload")
+    reloads = get_debug_flag() if reloads is None else reloads
+    return bool(reloads) and os.environ.get("WERKZEUG_RUN_MAIN") != "true"
+
+
+def start_worker(manager: EventsManager) -> None:
+    Thread(target=work, args=(manager,), name="condor-worker", daemon=True).start()
+
+
+def work(manager: EventsManager) -> None:
+    """Run queued jobs until the process ends; a job that hangs keeps its threads, and new ones take over."""
+    from .report import show_log
+    from .worker import Plan
+    from .worker import Worker
+
+    time.sleep(SETTLING)
+    show_log()
+    try:
+        while True:
+            worker = Worker(manager, Plan(replaceable=False))
+            worker.open()
+            worker.run()
+    except CondorError as error:
+        logger.error("queued jobs are not run: %s", error, extra={"action": "worker_failed"})
+
+
+class Lookout:
+    """Looks once for a worker."""
+
+    def __init__(self, manager: EventsManager) -> None:
+        self._manager = manager
+
+    def look(self, app: Flask, **_: t.Any) -> None:
+        request_started.disconnect(self.look, app)
+        if not app.testing:
+            Thread(target=self._tell, name="condor-lookout", daemon=True).start()
+
+    def _tell(self) -> None:
+        from .presence import waiting_unseen
+
+        try:
+            with self._manager.log.read() as connection:
+                waiting = waiting_unseen(connection)
+        except CondorError as error:
+            logger.warning("%s", error, extra={"action": "log_lost"})
+            return
+        if waiting:
+            text = "%d waiting, no worker seen: run `flask events worker`"
+            logger.warning(text, waiting, extra={"action": "no_worker_seen"})
