@@ -21,6 +21,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     app.config.from_prefixed_env()
     app.config.from_mapping(config or {})
+    app.config.setdefault("CONDOR_DATABASE_URL", app.config["DATABASE_URL"])
 
     Condor(app, register_events=register_events)
     models.init_app(app)

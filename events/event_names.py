@@ -1,5 +1,6 @@
 USER_REGISTERED = "user.registered"
 PASSWORD_CHANGED = "password-changed"
+FIRST_UPLOAD_REMINDER_DUE = "first-upload-reminder-due"
 FILE_UPLOADED = "file.uploaded"
 FILE_PROCESSED = "file.processed"
 PROCESS_COMPLETED = "process-completed"

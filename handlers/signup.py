@@ -12,6 +12,7 @@ from msgspec import Meta
 from sqlalchemy.exc import IntegrityError
 from werkzeug.security import generate_password_hash
 
+from events.event_names import FIRST_UPLOAD_REMINDER_DUE
 from events.event_names import USER_REGISTERED
 from handlers.answers import answer
 from handlers.answers import read_input
@@ -35,7 +36,10 @@ def signup() -> ResponseReturnValue:
     try:
         with open_session() as session, session.begin():
             session.add(user)
+            session.flush()
+            account = {"id": user.id, "name": user.name, "email": user.email}
+            ctx.events.fire(Event(USER_REGISTERED, account), session=session)
+            ctx.events.fire(Event(FIRST_UPLOAD_REMINDER_DUE, account), delay={"hours": 24}, session=session)
     except IntegrityError:
         abort(409, f"{posted.email} has an account already.")
-    ctx.events.fire(Event(USER_REGISTERED, {"user": user}))
-    return answer({"id": user.id, "name": user.name, "email": user.email}, 201)
+    return answer(account, 201)

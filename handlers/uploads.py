@@ -40,7 +40,8 @@ def upload() -> ResponseReturnValue:
             for file in files
         ]
         session.add_all(uploads)
-    for one in uploads:
-        ctx.events.fire(Event(FILE_UPLOADED, {"upload_id": one.id, "filename": one.filename}))
+        session.flush()
+        for one in uploads:
+            ctx.events.fire(Event(FILE_UPLOADED, {"upload_id": one.id, "filename": one.filename}), session=session)
     ctx.events.fire(Event(PROCESS_COMPLETED, {"user": user, "filenames": [one.filename for one in uploads]}))
     return answer({"uploads": [one.id for one in uploads]}, 201)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_condor.cli import events
 from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase
 
 import models
@@ -48,13 +50,46 @@ def mails(service: Flask) -> list[EmailMessage]:
     return [message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths]
 
 
+def run_what_is_due(service: Flask) -> None:
+    result = service.test_cli_runner().invoke(events, ["worker", "--once"])
+    assert result.exit_code == 0, result.output
+
+
+def deliveries(service: Flask) -> list[tuple[str, str, str | None]]:
+    with service.extensions["condor"].log.read() as connection:
+        rows = connection.execute(text("SELECT job, state, result FROM condor_deliveries WHERE run = 'queued'"))
+        return [(row.job.partition(":")[2], row.state, row.result) for row in rows]
+
+
 def test_signing_up_writes_the_user_an_audit_entry_and_a_welcome_mail(service: Flask, client: FlaskClient) -> None:
     response = client.post("/signup", json=ADA)
+    assert mails(service) == []
+    run_what_is_due(service)
 
     assert (response.status_code, response.json) == (201, {"id": 1, "name": "Ada", "email": "ada@example.com"})
     assert [user.email for user in rows(service, models.User)] == ["ada@example.com"]
-    assert audit(service) == [("user.registered", "user: ada@example.com")]
+    assert audit(service) == [("user.registered", "id: 1, name: Ada, email: ada@example.com")]
     assert [(mail["To"], mail["Subject"]) for mail in mails(service)] == [("ada@example.com", "Welcome, Ada")]
+
+
+def test_who_has_not_uploaded_anything_is_reminded_after_a_day(service: Flask, client: FlaskClient) -> None:
+    client.post("/signup", json=ADA)
+    run_what_is_due(service)
+    assert ("send_first_upload_reminder", "pending", None) in deliveries(service)
+
+    with service.extensions["condor"].log.begin() as connection:
+        connection.execute(text("UPDATE condor_deliveries SET due_at = due_at - 24 * 3600"))
+    run_what_is_due(service)
+
+    assert ("send_first_upload_reminder", "done", None) in deliveries(service)
+    assert {mail["Subject"] for mail in mails(service)} == {"Welcome, Ada", "Nothing to search yet"}
+
+
+def test_a_sign_up_that_is_refused_leaves_nothing_for_a_worker(service: Flask, client: FlaskClient) -> None:
+    client.post("/signup", json=ADA)
+    client.post("/signup", json=ADA)
+
+    assert len(deliveries(service)) == 2
 
 
 def test_changing_the_password_changes_it_and_tells_the_user(service: Flask, client: FlaskClient) -> None:
@@ -77,6 +112,8 @@ def test_uploads_are_indexed_by_the_chain_of_events_and_reported(service: Flask,
     response = client.post("/uploads", data={"email": ADA["email"], "files": files})
 
     assert (response.status_code, response.json) == (201, {"uploads": [1, 2]})
+    assert [upload.word_count for upload in rows(service, models.Upload)] == [None, None]
+    run_what_is_due(service)
     assert [upload.word_count for upload in rows(service, models.Upload)] == [6, 3]
     assert {(word.word, word.times) for word in rows(service, models.IndexedWord) if word.upload_id == 1} == {
         ("to", 2),
@@ -84,19 +121,35 @@ def test_uploads_are_indexed_by_the_chain_of_events_and_reported(service: Flask,
         ("or", 1),
         ("not", 1),
     }
-    assert [name for name, _ in audit(service)[1:]] == [
-        *("file.uploaded", "file.processed") * 2,
+    assert sorted(name for name, _ in audit(service)[1:]) == [
+        *("file.processed",) * 2,
+        *("file.uploaded",) * 2,
         "process-completed",
     ]
-    assert mails(service)[-1]["Subject"] == "2 of your files indexed"
+    assert deliveries(service)[-2:] == [("process_upload", "done", '{"success":true}')] * 2
+    assert "2 of your files received" in [mail["Subject"] for mail in mails(service)]
 
 
-def test_a_browser_comes_back_to_the_home_page_and_sees_what_the_jobs_did(client: FlaskClient) -> None:
+def test_an_upload_that_a_worker_runs_again_is_indexed_once(service: Flask, client: FlaskClient) -> None:
+    client.post("/signup", json=ADA)
+    client.post("/uploads", data={"email": ADA["email"], "files": [(BytesIO(b"to be"), "hamlet.txt")]})
+    run_what_is_due(service)
+
+    with service.extensions["condor"].log.begin() as connection:
+        connection.execute(text("UPDATE condor_deliveries SET state = 'pending' WHERE job LIKE '%process_upload'"))
+    run_what_is_due(service)
+
+    assert [name for name, _ in audit(service)].count("file.processed") == 1
+    assert deliveries(service)[-1] == ("process_upload", "done", '{"success":true}')
+
+
+def test_a_browser_comes_back_to_the_home_page_and_sees_what_the_jobs_did(service: Flask, client: FlaskClient) -> None:
     response = client.post("/signup", data=ADA, headers=BROWSER, follow_redirects=True)
+    run_what_is_due(service)
 
     assert response.status_code == 200
     assert "user.registered" in response.text
-    assert "Welcome, Ada" in response.text
+    assert "Welcome, Ada" in client.get("/").text
 
 
 def test_the_home_page_of_a_fresh_service_explains_itself(client: FlaskClient) -> None:
@@ -151,7 +204,7 @@ def test_an_email_can_sign_up_once(service: Flask, client: FlaskClient) -> None:
     response = client.post("/signup", json=ADA)
 
     assert response.status_code == 409
-    assert len(mails(service)) == 1
+    assert len(rows(service, models.User)) == 1
 
 
 def test_an_upload_of_a_stranger_is_refused(service: Flask, client: FlaskClient) -> None:

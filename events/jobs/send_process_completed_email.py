@@ -12,6 +12,6 @@ def send_process_completed_email(event: Event, ctx: Context) -> None:
         event,
         ctx,
         to=user.email,
-        subject=f"{len(filenames)} of your files indexed",
-        body="You can now search in:\n\n" + "\n".join(f"- {filename}" for filename in filenames) + "\n",
+        subject=f"{len(filenames)} of your files received",
+        body="We are indexing:\n\n" + "\n".join(f"- {filename}" for filename in filenames) + "\n",
     )

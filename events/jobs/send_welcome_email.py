@@ -7,11 +7,11 @@ from events.mail import write_mail
 
 
 def send_welcome_email(event: Event, ctx: Context) -> None:
-    user = event.payload["user"]
+    name, email = event.payload["name"], event.payload["email"]
     write_mail(
         event,
         ctx,
-        to=user.email,
-        subject=f"Welcome, {user.name}",
-        body=f"Hello {user.name},\n\nyour account is ready. Upload a text and we will index it for you.\n",
+        to=email,
+        subject=f"Welcome, {name}",
+        body=f"Hello {name},\n\nyour account is ready. Upload a text and we will index it for you.\n",
     )
