@@ -8,7 +8,6 @@ import typing as t
 from .claims import Catch
 from .claims import Claim
 from .claims import Lane
-from .claims import Pair
 from .claims import Wish
 from .claims import claim
 from .claims import find_lanes
@@ -40,7 +39,6 @@ class Appetite:
         self._hands = hands
         self._attempts = attempts
         self._lanes: list[Lane] = []
-        self._pairs: set[Pair] = set()
         self._lanes_at = 0.0
         self._alone: Claim | None = None
         self._emptying: float | None = None
@@ -75,7 +73,8 @@ class Appetite:
         if now - self._lanes_at < LANES:
             catch = self._claim(connection, count)
         if catch.is_all and not catch.claims:
-            self._lanes, self._pairs, self._lanes_at = find_lanes(connection), self._attempts.pairs, now
+            self._attempts.look_up()
+            self._lanes, self._lanes_at = find_lanes(connection), now
             catch = self._claim(connection, count)
         if catch.is_all:
             wait = next_due(connection, self._lanes)
@@ -107,7 +106,7 @@ class Appetite:
             worker=self._worker,
             count=count,
             lanes=self._lanes,
-            pairs=self._pairs,
+            pairs=self._attempts.pairs,
             is_idle=not self._hands,
             is_patient=not self._is_impatient(),
         )

@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 import typing as t
+from collections.abc import Collection
 
 from .claims import Claim
 from .claims import Pair
@@ -39,12 +40,27 @@ class Attempts:
         self._home = os.getcwd()
         self._pid = os.getpid()
         self._marker = Marker() if replaceable else None
+        self._jobs: dict[Pair, Job] = {}
+        self.look_up()
 
-    def job_of(self, claim: Claim) -> Job | None:
-        return self._manager.registry.job_named(claim.event.name, claim.job)
+    @property
+    def pairs(self) -> Collection[Pair]:
+        """The event names and jobs that this app knew when :meth:`look_up` was called last."""
+        return self._jobs.keys()
+
+    def look_up(self) -> None:
+        """Take note of what is registered now."""
+        registry = self._manager.registry
+        pairs = {(name, job.path) for name, jobs in registry.jobs.items() for job in jobs}
+        found = {pair: registry.job_named(*pair) for pair in pairs}
+        self._jobs = {pair: job for pair, job in found.items() if job is not None}
 
     def rules_of(self, claim: Claim) -> Rules:
-        job = self.job_of(claim)
+        """Return the rules by which the job of *claim* is run."""
+        return self._rules_of((claim.event.name, claim.job))
+
+    def _rules_of(self, pair: Pair) -> Rules:
+        job = self._jobs.get(pair)
         return job.rules if job else Rules()
 
     def run(self, claim: Claim) -> Outcome:
@@ -74,25 +90,17 @@ class Attempts:
 
         It is when it was alone in its hands, was started ``max_attempts`` times, and ended half of these so.
         """
-        job = self._manager.registry.job_named(*pair)
-        rules = job.rules if job else Rules()
+        rules = self._rules_of(pair)
         most = rules.retry.max_attempts
         return rules.at_most_once or (alone and attempt >= most and losses * 2 >= most)
 
     @property
-    def pairs(self) -> set[Pair]:
-        """The event names and jobs that this app knows."""
-        jobs = self._manager.registry.jobs
-        return {(name, job.path) for name, registered in jobs.items() for job in registered}
-
-    @property
     def queues(self) -> tuple[str, ...]:
         """The queues that this app's jobs are registered for."""
-        jobs = [job for registered in self._manager.registry.jobs.values() for job in registered]
-        return tuple(sorted({job.rules.queue for job in jobs if job.run == "queued"}))
+        return tuple(sorted({job.rules.queue for job in self._jobs.values() if job.run == "queued"}))
 
     def _call(self, claim: Claim) -> t.Any:
-        job = self.job_of(claim)
+        job = self._jobs.get((claim.event.name, claim.job))
         if job is None:
             raise JobGone(f"job {claim.job} of event {claim.event.name!r} was unregistered after it was claimed")
         return self._manager.run_delivery(event_from(claim.event), job, Delivery(claim.id, claim.attempt))

@@ -121,7 +121,7 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     is told apart from what merely was there; but one that is not patient takes it, the first time, with others.
     """
     now = clock(connection)
-    known = [f"{name}\t{job}" for name, job in wish.pairs]
+    known = [f"{name}\t{job}" for name, job in list(wish.pairs)]
     rows: list[Row[t.Any]] = []
     for queue, priority in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)

@@ -16,9 +16,9 @@ if t.TYPE_CHECKING:
     from .claims import Claim
     from .deliveries import Outcome
 
-MOST = 100
+MOST = 200
 """Deliveries in hand at most, unless there are more threads."""
-AHEAD = 0.05
+AHEAD = 0.03
 """Seconds of work to claim ahead for each thread."""
 SLOW = 0.2
 """Seconds after which a job that still runs counts as slow: its thread is not counted on."""
