@@ -91,14 +91,13 @@ class Queueing:
             return None
         entries = self._registry.entries_of(event.name, plan)
         is_orphan = not plan and not self._registry.knows(event.name)
-        return self.recorder.start(event, entries, is_orphan=is_orphan, is_queued=is_queued)
+        return self.recorder.start(event, entries, is_orphan=is_orphan, awaits_event=is_queued)
 
     def record_one(self, event: Event[t.Any], entry: Entry) -> Recording | None:
         """The same for one job that was put off."""
         if not self._registry.signals.is_watched:
             return None
-        is_queued = self._registry.queues_for(event.name)
-        return self.recorder.start(event, (entry,), is_orphan=False, is_queued=is_queued)
+        return self.recorder.start(event, (entry,), is_orphan=False, awaits_event=True)
 
     def take(
         self, event: Event[t.Any], plan: Plan, ctx: Context, session: object, delay: object, at: object

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 import typing as t
 from collections import deque
@@ -19,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .errors import CondorError
 from .errors import shorten
+from .errors import shorten_repr
 from .recording import Recording
 from .recording import start_recording
 from .records import record_of
@@ -49,8 +51,8 @@ LARGEST = 32 * 1024 * 1024
 """How many characters of payloads, results and errors may wait; likewise."""
 BATCH = 1000
 """How many records one transaction writes."""
-PATIENCE = 30.0
-"""Seconds for which a run waits for the commit of the transaction that its event was queued in."""
+PATIENCE = 60.0
+"""Seconds for which runs wait for their event, as when the transaction that it was queued in is still open."""
 BETWEEN_WARNINGS = 5.0
 
 
@@ -81,12 +83,13 @@ class Recorder:
         self._adding = Lock()
         self._writing = Lock()
         self._pauser = 0
+        self._closes_at_exit = False
 
     def start(
-        self, event: Event[t.Any], entries: tuple[Entry | None, ...], *, is_orphan: bool, is_queued: bool
+        self, event: Event[t.Any], entries: tuple[Entry | None, ...], *, is_orphan: bool, awaits_event: bool
     ) -> Recording:
         """Return what is to be told how the runs of *event* end; see :class:`Recording`."""
-        return start_recording(event, entries, self.add, is_orphan, is_queued)
+        return start_recording(event, entries, self.add, is_orphan, awaits_event)
 
     def add(self, recording: Recording) -> None:
         """Take *recording* to be written; never waits for the database, and never raises."""
@@ -106,8 +109,9 @@ class Recorder:
         except RuntimeError:
             return  # the interpreter is ending, or is out of threads: the next record tries again, or the exit writes
         self._thread = thread
-        atexit.unregister(close_all)  # multiprocessing forgets its parent's, so each process registers its own
-        atexit.register(close_all)
+        if not self._closes_at_exit:
+            self._closes_at_exit = True
+            close_at_exit()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Write what waits, in this thread; return whether all of it was written.
@@ -142,9 +146,10 @@ class Recorder:
 
     def close(self) -> None:
         """Write what can be written before the process ends, and tell what could not."""
-        self.flush()
+        if self.flush():
+            self.flush()  # those whose event came after them
         with self._adding:
-            left = [recording for recording in (*self._in_hand, *self._waiting) if not recording.is_queued]
+            left = [recording for recording in (*self._in_hand, *self._waiting) if not recording.awaits_event]
             self._dropped += len(left)
             self._in_hand.clear()
             self._waiting.clear()
@@ -193,7 +198,7 @@ class Recorder:
     def _wait_for_commit(self, batch: Sequence[Recording], early: Container[str]) -> None:
         patient_since = time.perf_counter() - PATIENCE
         for recording in batch:
-            if recording.id in early and recording.is_queued and recording.began > patient_since:
+            if recording.id in early and recording.awaits_event and recording.began > patient_since:
                 self.add(recording)
 
     def _meet(self, error: Exception, batch: Sequence[Recording]) -> int:
@@ -213,7 +218,7 @@ class Recorder:
         self._put_away(batch)
         self._logger.error(
             "the runs of event %s could not be recorded: %s",
-            batch[0].name,
+            shorten_repr(batch[0].name),
             shorten(error),
             extra={"action": "record_refused", "event_name": batch[0].name},
         )
@@ -239,6 +244,18 @@ def is_outage(error: Exception) -> bool:
 
 RECORDERS: WeakSet[Recorder] = WeakSet()
 """All of this process, for its exit and its forks."""
+
+
+def close_at_exit() -> None:
+    """Let this process close its recorders when it ends.
+
+    A child of multiprocessing ends without calling what atexit holds (before Python 3.12), but calls its own.
+    """
+    atexit.unregister(close_all)
+    atexit.register(close_all)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        multiprocessing.Finalize(None, close_all, exitpriority=0)
 
 
 def close_all() -> None:

@@ -46,8 +46,8 @@ class Recording(msgspec.Struct, eq=False, gc=False):
     Garbage collection passes it by, as it does what it holds: it leads to no cycle once the recorder has written it.
 
     :param add: takes it once all its steps have ended.
-    :param is_queued: whether the event is written by who queued its other jobs, in a transaction that may yet be
-        rolled back. The recorder must not write it then: an event whose id is there is not queued again.
+    :param awaits_event: whether the event itself is written by another: by the outbox, in a transaction that may yet
+        be rolled back, and an event whose id is there would not be queued again; or by the recording of its fire.
     :param entries: under what each step is recorded; None for a step that is not a run of a job.
     """
 
@@ -58,7 +58,7 @@ class Recording(msgspec.Struct, eq=False, gc=False):
     origin: Origin | None
     payload: Kept
     is_orphan: bool
-    is_queued: bool
+    awaits_event: bool
     entries: tuple[Entry | None, ...]
     wall: float
     """The time of day at which the clock of the steps stood at zero."""
@@ -94,7 +94,7 @@ def start_recording(
     entries: tuple[Entry | None, ...],
     add: Callable[[Recording], None],
     is_orphan: bool,
-    is_queued: bool,
+    awaits_event: bool,
 ) -> Recording:
     """Keep *event* as it is now, before a job can change its payload, and return what is told how its runs end."""
     payload = keep(event.payload)
@@ -107,7 +107,7 @@ def start_recording(
         event._origin,
         payload,
         is_orphan,
-        is_queued,
+        awaits_event,
         entries,
         time.time() - began,
         began,

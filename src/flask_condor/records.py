@@ -7,6 +7,7 @@ import typing as t
 from collections.abc import Container
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 
 import msgspec
 from sqlalchemy import select
@@ -35,7 +36,7 @@ class Record(msgspec.Struct, eq=False, gc=False):
     """The rows of one recording."""
 
     event: dict[str, t.Any]
-    is_queued: bool
+    awaits_event: bool
     runs: list[dict[str, t.Any]]
 
 
@@ -44,7 +45,7 @@ def record_of(recording: Recording) -> Record:
     payload, is_replayable = describe(recording.payload)
     event = Event(recording.name, None, recording.id, recording.made_at, recording.origin)
     row = event_row(event, payload, is_orphan=recording.is_orphan, is_replayable=is_replayable)
-    return Record(row, recording.is_queued, runs_of(recording))
+    return Record(row, recording.awaits_event, runs_of(recording))
 
 
 def runs_of(recording: Recording) -> list[dict[str, t.Any]]:
@@ -91,11 +92,12 @@ def write(connection: Connection, records: Sequence[Record]) -> Container[str]:
 
     Returns the ids of those events.
     """
-    early = ids_not_there(connection, [record.event["id"] for record in records if record.is_queued])
-    written = [record for record in records if not record.is_queued or record.event["id"] not in early]
     insert = insert_by_json if connection.dialect.name == "postgresql" else insert_by_values
-    insert(connection, EVENTS, [record.event for record in written if not record.is_queued])
-    insert(connection, RUNS, [run for record in written for run in record.runs])
+    insert(connection, EVENTS, [record.event for record in records if not record.awaits_event])
+    early = ids_not_there(connection, [record.event["id"] for record in records if record.awaits_event])
+    written = [record for record in records if not record.awaits_event or record.event["id"] not in early]
+    runs = sorted((run for record in written for run in record.runs), key=itemgetter("started_at"))
+    insert(connection, RUNS, runs)
     add_runs(connection, [finished(record.event["name"], run) for record in written for run in record.runs])
     return early
 

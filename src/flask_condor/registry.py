@@ -133,10 +133,6 @@ class Registry:
         """Tell whether *name* is registered, with or without a job."""
         return name in self._jobs
 
-    def queues_for(self, name: str) -> bool:
-        """Tell whether a job of *name* runs in a worker."""
-        return any(job.run == "queued" for job in self._jobs.get(name, ()))
-
     def entries_of(self, name: str, plan: Plan) -> tuple[Entry | None, ...]:
         """Return under what each of *plan* is recorded; None for what is no job, or puts one off."""
         kept = self._entries.get(name)
