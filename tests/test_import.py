@@ -35,7 +35,26 @@ manager.register("x", lambda event, ctx: None, run="after_response")
 manager.fire(Event("x"))
 assert threading.active_count() == 1
 """
-    assert modules_after(code).isdisjoint({"sqlalchemy", "sqlite3"})
+    left_alone = {"sqlalchemy", "sqlite3", "flask_condor.recorder", "flask_condor.recording", "flask_condor.rates"}
+    assert modules_after(code).isdisjoint(left_alone)
+
+
+def test_a_log_that_records_only_the_queue_starts_no_thread_either() -> None:
+    code = """
+import threading
+from flask import Flask
+from flask_condor import Condor, Event
+for word in ("queued", "off"):
+    app = Flask("simple")
+    app.config.update(CONDOR_DATABASE_URL="sqlite:///never-made.db", CONDOR_LOG=word)
+    Condor(app)
+    manager = app.extensions["condor"]
+    manager.register("x", lambda event, ctx: None)
+    manager.register("x", lambda event, ctx: None, run="after_response")
+    manager.fire(Event("x"))
+assert threading.active_count() == 1
+"""
+    assert modules_after(code).isdisjoint({"flask_condor.recorder", "flask_condor.recording"})
 
 
 def test_the_first_job_that_waits_for_a_commit_imports_sqlalchemy_at_start() -> None:
