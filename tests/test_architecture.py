@@ -44,6 +44,9 @@ LAYERS = (
     ("extension",),
     ("__init__",),
     ("supervisor",),
+    ("commands",),
+    ("commands.shown",),
+    ("commands.counting", "commands.pruning", "commands.stored", "commands.tables"),
     ("cli",),
 )
 """The modules, lowest layer first: each imports only from the layers below its own, so there can be no cycle."""

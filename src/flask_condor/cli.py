@@ -10,13 +10,23 @@ import click
 from flask.cli import ScriptInfo
 from flask.cli import pass_script_info
 
+from .commands.shown import LazyGroup
 from .errors import CondorError
 
 if t.TYPE_CHECKING:
     from .manager import EventsManager
 
+COMMANDS = {
+    "cancel": "stored:cancel",
+    "db": "tables:db",
+    "prune": "pruning:prune",
+    "replay": "stored:replay",
+    "retry": "stored:retry",
+    "stats": "counting:stats",
+}
 
-@click.group("events")
+
+@click.group("events", cls=LazyGroup, lazy=COMMANDS)
 def events() -> None:
     """Run queued jobs, and look after the event log."""
 

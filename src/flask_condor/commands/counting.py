@@ -1,0 +1,63 @@
+"""``flask events stats``: how many runs of each job ended how, and how long they took."""
+
+from __future__ import annotations
+
+import typing as t
+
+import click
+
+from .shown import as_json
+from .shown import command
+from .shown import manager_here
+from .shown import show
+
+if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+SPANS = {"hour": 3600.0, "day": 86_400.0}
+OUTCOMES = ("done", "failed", "dead", "lost")
+
+
+@click.command("stats")
+@click.option("--last", type=click.Choice(list(SPANS)), default="day", show_default=True, help="How far back to look.")
+@click.option("--rebuild", is_flag=True, help="First count anew what is done and dead, from the deliveries in the log.")
+@as_json
+@command
+def stats(last: str, rebuild: bool, is_json: bool) -> None:
+    """Show the runs of each job by outcome, and the time that half and 95 % of them took at most, within 10 %.
+
+    Failed ones were tried again; lost ones lost their worker.
+    """
+    from ..log import clock
+
+    log = manager_here().log
+    if rebuild:
+        from ..rates import rebuild as count_anew
+
+        with log.begin("nothing was counted anew") as connection:
+            counted = count_anew(connection, clock(connection))
+        click.echo(f"Counted {counted:,} deliveries anew.", err=True)
+    with log.read() as connection:
+        rows = rates_since(connection, clock(connection) - SPANS[last], last)
+    headers = ["Event", "Job", *(outcome.title() for outcome in OUTCOMES), "p50", "p95"]
+    show(is_json, headers, rows, f"No job has run in the last {last}.")
+
+
+def rates_since(connection: Connection, since: float, last: str) -> list[list[object]]:
+    from ..rates import HOUR
+    from ..rates import MINUTE
+    from ..rates import durations
+    from ..rates import percentiles
+    from ..rates import totals
+
+    width = MINUTE if last == "hour" else HOUR
+    runs: dict[tuple[str, str], dict[str, int]] = {}
+    for total in totals(connection, since, width=width):
+        runs.setdefault((total.name, total.job), {})[total.outcome] = total.runs
+    took = durations(connection, since, width=width)
+    rows: list[list[object]] = []
+    for (name, job), counts in runs.items():
+        buckets = took.get((name, job))
+        ends: tuple[float | None, ...] = percentiles(buckets, (0.5, 0.95)) if buckets else (None, None)
+        rows.append([name, job, *(counts.get(outcome, 0) for outcome in OUTCOMES), *ends])
+    return rows

@@ -1,0 +1,109 @@
+"""What all commands share: the app's manager, errors in one line, ids as they are typed, tables and JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import typing as t
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from ..errors import CondorError
+from ..errors import LogUnavailable
+from ..errors import SchemaMismatch
+from ..operating import check_target
+
+if t.TYPE_CHECKING:
+    from ..manager import EventsManager
+
+P = t.ParamSpec("P")
+
+as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object a line.")
+
+
+class Refused(click.ClickException):
+    """Bad input: told in one line, with exit status 2."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for.
+
+    :param lazy: where each command is, as "module:name" within this package.
+    """
+
+    def __init__(self, *args: t.Any, lazy: dict[str, str] | None = None, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = self._lazy[cmd_name].partition(":")
+        found: click.Command = getattr(import_module(f".{module}", __package__), name)
+        return found
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Run a command in the app's context, and tell errors in one line: exit status 2 for bad input, else 1."""
+
+    @with_appcontext
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except (LogUnavailable, SchemaMismatch) as error:
+            raise click.ClickException(str(error)) from error
+        except CondorError as error:
+            raise Refused(str(error)) from error
+
+    return t.cast("Callable[P, None]", run)
+
+
+def manager_here() -> EventsManager:
+    """Return the events manager of the current app."""
+    manager: EventsManager | None = current_app.extensions.get("condor")
+    if manager is None:
+        raise Refused(f"app {current_app.name!r} has no Condor: call Condor(app) where the app is made.")
+    return manager
+
+
+def target_from(text: str) -> int | str:
+    """Return the number of a delivery, or else the id of an event, as somebody typed it."""
+    return check_target(int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text)
+
+
+def show(is_json: bool, headers: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "") -> None:
+    """Print *rows* in columns, like ``flask routes``, or one JSON object a line, its keys the *headers* in lower case.
+
+    :param empty: what to say instead of a table without rows.
+    """
+    if is_json:
+        for row in rows:
+            click.echo(json.dumps(dict(zip(map(str.lower, headers), row, strict=True))))
+        return
+    cells = [[cell_of(value) for value in row] for row in rows]
+    if not cells:
+        click.echo(empty)
+        return
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    for line in (headers, ["-" * width for width in widths], *cells):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cell_of(value: object) -> str:
+    """Return *value* as text that stays in its cell: what a terminal would act upon is spelled out."""
+    if isinstance(value, float):
+        return f"{value:.3g} s"
+    text = "-" if value is None else str(value)
+    return text if text.isprintable() else repr(text)[1:-1]
