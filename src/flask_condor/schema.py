@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy import text
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 from sqlalchemy.schema import CreateTable
 
@@ -53,8 +54,10 @@ def ensure_schema(connection: Connection) -> bool:
 
 def take_write_lock(connection: Connection) -> None:
     """Let an SQLite transaction begin by writing: one that reads before it writes cannot wait for another to end."""
-    connection.execute(CreateTable(versions, if_not_exists=True))
-    connection.execute(delete(versions).where(false()))
+    try:
+        connection.execute(delete(versions).where(false()))
+    except OperationalError:
+        connection.execute(CreateTable(versions, if_not_exists=True))
 
 
 def upgrade(connection: Connection) -> tuple[int | None, int]:
