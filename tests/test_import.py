@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import flask_condor
 
@@ -66,3 +67,48 @@ Condor(app)
 app.extensions["condor"].register("x", lambda event, ctx: None, run="after_commit")
 """
     assert {"sqlalchemy.orm", "flask_condor.transactions"} <= modules_after(code)
+
+
+QUEUES = """
+from flask import Flask
+from flask_condor import Condor, Event
+app = Flask("queues", instance_path=FOLDER)
+Condor(app)
+manager = app.extensions["condor"]
+def job(event, ctx): ...
+"""
+
+
+def test_an_app_without_queued_jobs_that_fires_everything_else_imports_no_sqlalchemy(tmp_path: Path) -> None:
+    code = f"""FOLDER = {str(tmp_path / "instance")!r}{QUEUES}
+manager.register("x", job)
+with app.test_request_context():
+    manager.fire(Event("x"))
+    manager.emit("unknown")
+assert not manager.queueing.is_needed
+"""
+    assert modules_after(code).isdisjoint({"sqlalchemy", "sqlite3", "flask_condor.log"})
+    assert not (tmp_path / "instance").exists()
+
+
+def test_an_app_with_queued_jobs_makes_no_database_before_the_first_fire(tmp_path: Path) -> None:
+    code = f"""FOLDER = {str(tmp_path / "instance")!r}{QUEUES}
+from pathlib import Path
+manager.register("x", job, run="queued")
+app.test_client().get("/")
+assert not Path(FOLDER).exists()
+manager.fire(Event("x"))
+assert Path(FOLDER, "condor.db").exists()
+"""
+    modules_after(code)
+
+
+def test_the_first_queued_job_is_registered_without_a_connection_or_a_thread() -> None:
+    code = f"""FOLDER = "/nowhere"{QUEUES}
+import threading
+app.config["CONDOR_DATABASE_URL"] = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+manager.register("x", job, run="queued")
+assert manager.queueing.is_needed
+assert threading.active_count() == 1
+"""
+    assert "psycopg" not in modules_after(code)

@@ -6,10 +6,17 @@ import os
 from collections import Counter
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
+from flask_condor import Condor
+from flask_condor import Context
 from flask_condor import Event
+from flask_condor import EventsManager
+from flask_sqlalchemy import SQLAlchemy
 
+from tests.databases import accepted
 from tests.servers import gunicorn
 from tests.test_isolation import counts_of_each_worker
 
@@ -51,3 +58,46 @@ def test_a_million_ids_made_over_8_forks_do_not_repeat() -> None:
 
     counted = Counter(identifier for share in ids for identifier in share)
     assert len(counted) == 1_000_000
+
+
+def never_run(event: Event[Any], ctx: Context) -> None:
+    raise AssertionError("only a worker runs it")
+
+
+def fire_in_child(manager: EventsManager, fires: int) -> None:
+    """Fire, and end with 0 when the connections used were made here."""
+    with manager.log.engine.connect() as connection:
+        inherited = "made in" in connection.info
+    for _ in range(fires):
+        manager.fire(Event("x"))
+    os._exit(int(inherited))
+
+
+@pytest.mark.parametrize("engine", ["of the log", "of the app"])
+def test_a_log_that_was_opened_before_a_fork_is_connected_to_anew_in_each_child(database_url: str, engine: str) -> None:
+    app = Flask("test")
+    if engine == "of the app":
+        app.config["SQLALCHEMY_DATABASE_URI"] = database_url
+        SQLAlchemy(app)
+    else:
+        app.config["CONDOR_DATABASE_URL"] = database_url
+    Condor(app)
+    manager: EventsManager = app.extensions["condor"]
+    manager.register("x", never_run, run="queued")
+    manager.fire(Event("x"))
+    with manager.log.engine.connect() as connection:
+        connection.info["made in"] = os.getpid()
+
+    children = [get_context("fork").Process(target=fire_in_child, args=(manager, 25)) for _ in range(4)]
+    for child in children:
+        child.start()
+    for _ in range(25):
+        manager.fire(Event("x"))
+    for child in children:
+        child.join(60)
+    with manager.log.engine.connect() as connection:
+        assert connection.info["made in"] == os.getpid()
+
+    assert [child.exitcode for child in children] == [0] * 4
+    assert len(accepted(manager)) == 126
+    manager.log.engine.dispose()
