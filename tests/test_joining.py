@@ -91,7 +91,7 @@ def new_manager() -> Iterator[NewManager]:
 
     def make(url: str | None = None, session: Any = None, **settings: Any) -> EventsManager:
         app = Flask("test")
-        app.config.update(settings, CONDOR_DATABASE_URL=url)
+        app.config.update(settings, CONDOR_DATABASE_URL=url, CONDOR_LOG="queued")
         Condor(app, session=session)
         manager: EventsManager = app.extensions["condor"]
         manager.register("x", job, run="queued")

@@ -17,7 +17,10 @@ ROOT = Path(__file__).parent.parent
 COMMIT = "tests/test_after_commit.py::test_"
 DEFECTS = "tests/test_gocondor_defects.py::test_"
 ISOLATION = "tests/test_isolation.py::test_"
+JOINING = "tests/test_joining.py::test_"
 NESTED = "tests/test_nested.py::test_"
+QUEUED = "tests/test_queued.py::test_"
+UNAVAILABLE = "tests/test_unavailable.py::test_"
 SHARED_CHAIN = [
     (
         "manager.py",
@@ -174,6 +177,58 @@ MUTATIONS = {
     "defect 10: one manager for all apps": (
         [("manager.py", "self._registry = Registry(app, self._run_later, session)", "self._registry = vars(Registry).get('one') or Registry(app, self._run_later, session)\n        Registry.one = self._registry")],
         [DEFECTS + "10_the_manager_is_no_global_two_apps_have_two"],
+    ),
+    "queued: no SAVEPOINT around what is written in the caller's transaction": (
+        [("joining.py", 'connection.exec_driver_sql("SAVEPOINT condor")', "pass"), ("joining.py", 'connection.exec_driver_sql("RELEASE SAVEPOINT condor")', "pass"), ("joining.py", 'connection.exec_driver_sql("ROLLBACK TO SAVEPOINT condor")', "pass")],
+        [UNAVAILABLE + "a_statement_that_postgresql_refuses_leaves_the_transaction_usable"],
+    ),
+    "queued: a SAVEPOINT before any BEGIN of sqlite3": (
+        [("joining.py", 'execute_patiently(raw, "BEGIN IMMEDIATE")', "pass")],
+        [JOINING + "a_fire_that_is_the_first_statement_is_rolled_back_too"],
+    ),
+    "queued: a transaction that SQLite has given up goes on": (
+        [("joining.py", "            connection.invalidate()\n", "            pass\n")],
+        [UNAVAILABLE + "a_transaction_that_a_full_disk_has_ended_cannot_be_committed_as_if_nothing_were"],
+    ),
+    "queued: databases told apart by their URL": (
+        [("joining.py", "self._is_log(connection)", "engine.url == self._log.engine.url")],
+        [JOINING + "another_name_of_the_same_file_is_the_same_database"],
+    ),
+    "queued: never in the caller's transaction": (
+        [("joining.py", "return connection if self._is_same[engine] else None", "return None")],
+        [JOINING + "another_name_of_the_same_file_is_the_same_database"],
+    ),
+    "queued: written before the commit of another database": (
+        [("outbox.py", "hold(session, Deferral(event, queued_jobs, lambda *_: self._write_late(event, write, ctx), ctx))", "self._write_alone(event, write)")],
+        [JOINING + "with_another_database_the_event_is_written_right_after_the_commit"],
+    ),
+    "queued: a payload that JSON changes": (
+        [("outbox.py", "payload = to_json(event.payload)", "payload = __import__('json').dumps(event.payload, default=repr)")],
+        [QUEUED + "a_payload_that_json_would_change_is_refused_before_anything_happens"],
+    ),
+    "queued: an id twice on SQLite": (
+        [("statements.py", "sqlite_insert(events).on_conflict_do_nothing()", "sqlite_insert(events).prefix_with('OR REPLACE')")],
+        [QUEUED + "the_same_id_twice_is_one_event"],
+    ),
+    "queued: an id twice on PostgreSQL": (
+        [("statements.py", "ON CONFLICT DO NOTHING", "ON CONFLICT (id) DO UPDATE SET name = excluded.name")],
+        [QUEUED + "the_same_id_twice_is_one_event"],
+    ),
+    "queued: a refusal of the log ends the fire": (
+        [("queueing.py", "return rest, refusal", "raise refusal")],
+        [UNAVAILABLE + "a_database_that_has_become_read_only"],
+    ),
+    "queued: descendants counted without a lock": (
+        [("log.py", "connection.execute(lock, ", "(connection, lock, ")],
+        [QUEUED + "the_limit_of_descendants_holds_for_two_that_fire_at_once"],
+    ),
+    "queued: one descendant too many": (
+        [("log.py", "> MAX_DESCENDANTS", "> MAX_DESCENDANTS + 1")],
+        [QUEUED + "the_limit_of_descendants_holds_across_runs_exactly"],
+    ),
+    "G8 a connection that crosses a fork": (
+        [("database.py", "os.register_at_fork(after_in_child=renew)", "pass")],
+        ["tests/test_prefork.py::test_a_log_that_was_opened_before_a_fork_is_connected_to_anew_in_each_child"],
     ),
 }  # fmt: skip
 

@@ -62,10 +62,20 @@ def jobs_of(rows: list[Any]) -> list[str]:
 
 
 @pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    """An app that keeps only what is queued, so that the log holds nothing else."""
+    app = Flask("test", instance_path=str(tmp_path))
+    app.config["CONDOR_LOG"] = "queued"
+    app.testing = True
+    Condor(app)
+    return app
+
+
+@pytest.fixture
 def on_both(database_url: str) -> Iterator[EventsManager]:
     """The events manager of an app with its log in SQLite, then in PostgreSQL."""
     app = Flask("test")
-    app.config["CONDOR_DATABASE_URL"] = database_url
+    app.config.update(CONDOR_DATABASE_URL=database_url, CONDOR_LOG="queued")
     Condor(app)
     manager: EventsManager = app.extensions["condor"]
     yield manager

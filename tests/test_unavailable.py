@@ -58,7 +58,7 @@ def held_by_another_process(path: Path) -> Iterator[None]:
 
 def manager_at(url: str, make_job: MakeJob) -> EventsManager:
     app = Flask("test")
-    app.config["CONDOR_DATABASE_URL"] = url
+    app.config.update(CONDOR_DATABASE_URL=url, CONDOR_LOG="queued")
     Condor(app)
     manager: EventsManager = app.extensions["condor"]
     manager.register("x", make_job("first"))
