@@ -25,6 +25,7 @@ from .claims import NAME
 from .claims import Claim
 from .claims import Pair
 from .log import clock
+from .log import wake_workers
 from .models import RUNNING
 from .models import deliveries
 from .rates import Finished
@@ -142,6 +143,8 @@ def release(connection: Connection, claims: Collection[Claim], *, started: bool)
     connection.execute(giving.values(values))
     lost_before = {one.id for one in claims if one.was_lost} & held
     connection.execute(update(deliveries).where(deliveries.c.id.in_(lost_before)).values(worker=LOST))
+    if held:
+        wake_workers(connection)
     return len(held)
 
 
