@@ -34,8 +34,8 @@ from .errors import DriverMissing
 from .errors import LogUnavailable
 from .errors import shorten
 
-BUSY = 5.0
-"""Seconds to wait for another process's write to an SQLite file."""
+BUSY = 7.0
+"""Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
 READING = "condor_reading"
 """The execution option of a transaction that only reads: on SQLite it takes no write lock."""
 COMMITS_PER_CHECKPOINT = 200
