@@ -189,7 +189,7 @@ def register_events() -> None:
     manager.register("sleep.once", sleep_the_first_time, run="queued")
     manager.register("sleep.never.again", sleep, run="queued", at_most_once=True)
     manager.register("urgent", ok, run="queued", priority=10)
-    manager.register("hang", job_of(hang), run="queued", retry=AT_ONCE, timeout=0.5)
+    manager.register("hang", job_of(hang), run="queued", retry=AT_ONCE, timeout=2)
     manager.register("hang.in.c", job_of(hang_in_c), run="queued", retry=AT_ONCE)
     for kind in RETURN + FAIL + KILL:
         manager.register(named(kind), job_of(kind), run="queued", retry=AT_ONCE)
