@@ -18,6 +18,7 @@ from flask_condor.models import workers
 from sqlalchemy import select
 
 from tests.apps import queued
+from tests.databases import run_on_server
 from tests.servers import ROOT
 from tests.workers import Bench
 from tests.workers import bench as bench
@@ -327,4 +328,27 @@ def test_a_lock_on_the_database_stops_no_worker(bench: Bench, tmp_path: Path) ->
 
     assert "Traceback" not in bench.log()
     assert bench.log().count("keeps trying") <= 1
+    assert bench.stop(process) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_workers_survive_an_outage_of_the_server_and_go_on_by_themselves(bench: Bench, database_url: str) -> None:
+    name = database_url.rpartition("/")[2]
+    process = bench.start()
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"])
+
+    run_on_server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    run_on_server(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    bench.wait_for(lambda: "keeps trying" in bench.log())
+    time.sleep(3)
+    run_on_server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    back = time.monotonic()
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"] * 2)
+
+    assert time.monotonic() - back <= 10
+    assert bench.log().count("keeps trying") == 1
+    assert "the event log is back after" in bench.log()
+    assert "Traceback" not in bench.log()
     assert bench.stop(process) == 0
