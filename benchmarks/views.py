@@ -48,15 +48,15 @@ def measure(rounds: int, seconds: int) -> list[dict[str, float]]:
 
 
 @contextmanager
-def served(address: str = ADDRESS, **environment: str) -> Iterator[None]:
-    """Serve views_app with one gunicorn worker."""
+def served(address: str = ADDRESS, **environment: str) -> Iterator[int]:
+    """Serve views_app with one gunicorn worker; yield the process id of gunicorn."""
     if not shutil.which("wrk"):
         sys.exit("wrk is not installed: run apt-get install wrk")
     command = [sys.executable, "-m", "gunicorn", "views_app:app", "--bind", address, "--log-level", "warning"]
     server = subprocess.Popen(command, cwd=Path(__file__).parent, env=os.environ | environment)
     try:
         wait_for_server(address)
-        yield
+        yield server.pid
     finally:
         server.terminate()
         server.wait(10)
