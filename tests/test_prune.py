@@ -124,11 +124,11 @@ def test_all_that_is_old_of_an_event_goes_in_one_transaction(
     assert left(durable_manager) == {}
 
 
-def test_a_batch_looks_at_500_rows_at_most(durable_manager: EventsManager) -> None:
-    store(durable_manager, *[(f"e{i}", 99, [("done", 99)]) for i in range(600)])
-    store(durable_manager, *[(f"o{i}", 99, []) for i in range(501)])
+def test_a_batch_looks_at_100_rows_at_most(durable_manager: EventsManager) -> None:
+    store(durable_manager, *[(f"e{i}", 99, [("done", 99)]) for i in range(120)])
+    store(durable_manager, *[(f"o{i}", 99, []) for i in range(101)])
 
-    assert prune_all(durable_manager) == [500, 100, 0, 500, 1, 0]
+    assert prune_all(durable_manager) == [100, 20, 0, 100, 1, 0]
     assert left(durable_manager) == {}
 
 

@@ -1,4 +1,4 @@
-"""The upkeep: fires each tick once, however many workers see it, and prunes one batch at a time."""
+"""The upkeep: fires each tick once, however many workers see it, and prunes a little at a time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tidy(event: Event[Any], ctx: Context) -> None:
 
 @pytest.fixture
 def manager(durable_manager: EventsManager, monkeypatch: pytest.MonkeyPatch) -> EventsManager:
-    monkeypatch.setattr(upkeep, "FIRST_PRUNE", 0.0)
+    monkeypatch.setattr(upkeep, "FIRST_PRUNE", 1e9)
     monkeypatch.setattr(upkeep, "BETWEEN_FAILURES", 0.0)
     durable_manager.register("report-due", report, run="queued", priority=2)
     durable_manager.register("report-due", tidy)
@@ -200,6 +200,7 @@ def test_a_schedule_that_fails_keeps_no_other_from_firing(
 
 
 def test_an_idle_tick_does_not_touch_the_database(manager: EventsManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "FIRST_PRUNE", 0.0)
     manager.schedule("report-due", EVERY_MINUTE)
     clock = Hands(MIDNIGHT + 30)
     kept = Upkeep(manager, clock)
@@ -215,15 +216,17 @@ def test_an_idle_tick_does_not_touch_the_database(manager: EventsManager, monkey
     assert caught == []
 
 
-def test_upkeep_prunes_a_batch_a_tick_and_forgets_workers(
+def test_upkeep_prunes_a_little_each_tick_and_forgets_workers(
     manager: EventsManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flask_condor.prune.BATCH", 1)
-    for number in range(3):
+    monkeypatch.setattr(upkeep, "BATCHES_A_TICK", 2)
+    monkeypatch.setattr(upkeep, "FIRST_PRUNE", 0.0)
+    for number in range(6):
         manager.emit("report-due", id=f"e{number}", delay=0)
     worker = {"host": "h", "pid": 1, "threads": 1, "queues": "[]", "started_at": 0.0, "seen_at": 0.0}
     with manager.log.begin() as connection:
-        ended = update(deliveries).where(deliveries.c.event_id != "e2")
+        ended = update(deliveries).where(deliveries.c.event_id != "e5")
         connection.execute(ended.values(state="done", finished_at=time.time() - 31 * 86_400))
         connection.execute(insert(workers).values(worker | {"id": "gone"}))
     kept = Upkeep(manager)
@@ -233,5 +236,5 @@ def test_upkeep_prunes_a_batch_a_tick_and_forgets_workers(
         kept.tick()
         counts.append(len(rows(manager)))
 
-    assert counts == [2, 1, 1, 1, 1, 1]
-    assert [row.id for row in rows(manager)] == ["e2"] and rows(manager, workers) == []
+    assert counts == [4, 2, 1, 1, 1, 1]
+    assert [row.id for row in rows(manager)] == ["e5"] and rows(manager, workers) == []

@@ -26,6 +26,9 @@ from .prune import forget
 from .schedule import GRACE
 
 if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from .config import Config
     from .manager import EventsManager
     from .schedule import Schedule
 
@@ -35,6 +38,7 @@ FIRST_PRUNE = 10.0
 """Seconds within which a new worker begins to prune."""
 BETWEEN_PRUNES = 60.0
 """Seconds from the end of one pass over the log to the next."""
+BATCHES_A_TICK = 5
 BETWEEN_FAILURES = 10.0
 """Seconds to wait after a failure."""
 
@@ -55,11 +59,11 @@ class Upkeep:
         self._pause_until = -math.inf
 
     def tick(self) -> None:
-        """Fire what is due by the clock, and prune one batch now and then; log what fails, and never raise it."""
+        """Fire what is due by the clock, and prune a little now and then; log what fails, and never raise it."""
         if time.monotonic() < self._pause_until:
             return
         self._attempt(self._fire_schedules)
-        self._attempt(self._prune_a_batch)
+        self._attempt(self._prune_some)
 
     def _attempt(self, step: Callable[[], object]) -> bool:
         try:
@@ -109,15 +113,21 @@ class Upkeep:
         else:
             logger.warning("schedule %s fired event %s, which has no job", schedule.expression, name, extra=extra)
 
-    def _prune_a_batch(self) -> None:
+    def _prune_some(self) -> None:
         if time.monotonic() < self._next_prune:
             return
-        with self._manager.log.begin("nothing was pruned") as connection:
-            if self._prune is None:
-                now = clock(connection)
-                self._prune = Prune(Retention.of(self._manager.config, now))
-                forget(connection, now)
-            self._prune.batch(connection)
-        if self._prune.is_over:
-            self._prune = None
-            self._next_prune = time.monotonic() + BETWEEN_PRUNES
+        for _ in range(BATCHES_A_TICK):
+            with self._manager.log.begin("nothing was pruned") as connection:
+                if self._prune is None:
+                    self._prune = begin_prune(connection, self._manager.config)
+                self._prune.batch(connection)
+            if self._prune.is_over:
+                self._prune = None
+                self._next_prune = time.monotonic() + BETWEEN_PRUNES
+                return
+
+
+def begin_prune(connection: Connection, config: Config) -> Prune:
+    now = clock(connection)
+    forget(connection, now)
+    return Prune(Retention.of(config, now))

@@ -19,6 +19,9 @@ if t.TYPE_CHECKING:
     from ..manager import EventsManager
     from ..prune import Prune
 
+PAUSE = 0.005
+"""Seconds between two transactions, in which others get their turn to write."""
+
 
 @click.command("prune")
 @click.option(
@@ -58,5 +61,6 @@ def prune_all(manager: EventsManager, one: Prune, count: int, *, is_hidden: bool
             with manager.log.begin("the rest was not pruned") as connection:
                 batch = one.batch(connection)
             deleted += batch
+            time.sleep(PAUSE)
             bar.update(batch)
     return deleted
