@@ -88,7 +88,7 @@ def test_a_log_that_was_opened_before_a_fork_is_connected_to_anew_in_each_child(
     with manager.log.engine.connect() as connection:
         connection.info["made in"] = os.getpid()
 
-    children = [get_context("fork").Process(target=fire_in_child, args=(manager, 25)) for _ in range(4)]
+    children = [get_context("fork").Process(target=fire_in_child, args=(manager, 25), daemon=True) for _ in range(4)]
     for child in children:
         child.start()
     for _ in range(25):

@@ -92,7 +92,7 @@ class Outbox:
             self._write_alone(event, write)
         else:
             self._write_in(connection, event, write)
-            hold(session, Deferral(event, queued_jobs, lambda *_: None, ctx))
+            hold(session, Written(event, ctx))
 
     def _write_alone(self, event: Event[t.Any], write: Write) -> None:
         with self._log.begin(not_accepted(event)) as connection:
@@ -120,6 +120,22 @@ class Outbox:
                 error,
                 extra={"action": "event_lost", "event_id": event.id, "event_name": event.name},
             )
+
+
+class Written(Deferral):
+    """Stands for an event among what its transaction holds: nothing is left to be run, but a forgotten commit is told.
+
+    So it keeps no copy of the request, which cost a tenth of the fire.
+    """
+
+    def __init__(self, event: Event[t.Any], ctx: Context) -> None:
+        self.event = event
+        self.job = queued_jobs.__name__
+        self.logger = ctx.logger
+        self.request = ctx.request
+
+    def run(self) -> None:
+        """Do nothing: the workers see the event by now."""
 
 
 def queued_jobs(event: object, ctx: object) -> None:
