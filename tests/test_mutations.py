@@ -71,7 +71,7 @@ MUTATIONS = {
         [NESTED + "nested_events_run_depth_first_at_once", DEFECTS + "3_an_event_fired_by_a_job_is_not_lost"],
     ),
     "G5 a fire under way sees changes": (
-        [("chain.py", "            for job in plan:\n                try:\n                    job(event", "            for job in plan:\n                if job not in self.ctx.events.signal(event.name).plan_for(event):\n                    continue\n                try:\n                    job(event")],
+        [("chain.py", "            for job in plan:\n                result = failed = None\n", "            for job in plan:\n                if job not in self.ctx.events.signal(event.name).plan_for(event):\n                    continue\n                result = failed = None\n")],
         [NESTED + "what_a_job_does_to_the_event_s_jobs_changes_nothing_in_the_fire_under_way"],
     ),
     "G6 the first error ends the fire": (
@@ -145,7 +145,7 @@ MUTATIONS = {
     ),
     "defect 6: failed events are fired again": (
         [
-            ("manager.py", "        ran = [name_of(job) for job in plan]\n", "        self.failed = event\n        ran = [name_of(job) for job in plan]\n"),
+            ("chain.py", "        ran = [name_of(job) for job in plan]\n", "        vars(self.ctx.app.extensions['condor'])['failed'] = event\n        ran = [name_of(job) for job in plan]\n"),
             ("current.py", "    here: t.Any = _current_app_context()\n    chain: Chain", "    manager = resolve_events_manager()\n    if vars(manager).get('failed'):\n        manager.fire(vars(manager).pop('failed'))\n    here: t.Any = _current_app_context()\n    chain: Chain"),
         ],
         [DEFECTS + "6_a_crashing_job_is_not_run_again_by_the_next_request"],
@@ -175,7 +175,7 @@ MUTATIONS = {
         ["tests/test_after_response.py::test_the_limit_of_descendants_counts_those_of_all_put_off_jobs_together"],
     ),
     "defect 10: one manager for all apps": (
-        [("manager.py", "self._registry = Registry(app, self._run_later, session)", "self._registry = vars(Registry).get('one') or Registry(app, self._run_later, session)\n        Registry.one = self._registry")],
+        [("manager.py", "self._registry = Registry(app, self._run_later, self._enqueue_one, session)", "self._registry = vars(Registry).get('one') or Registry(app, self._run_later, self._enqueue_one, session)\n        Registry.one = self._registry")],
         [DEFECTS + "10_the_manager_is_no_global_two_apps_have_two"],
     ),
     "queued: no SAVEPOINT around what is written in the caller's transaction": (
