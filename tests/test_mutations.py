@@ -220,7 +220,7 @@ MUTATIONS = {
     ),
     "queued: descendants counted without a lock": (
         [("log.py", "connection.execute(lock, ", "(connection, lock, ")],
-        [QUEUED + "the_limit_of_descendants_holds_for_two_that_fire_at_once"],
+        [QUEUED + "a_descendant_waits_for_one_that_is_not_committed_yet_before_it_counts"],
     ),
     "queued: one descendant too many": (
         [("log.py", "> MAX_DESCENDANTS", "> MAX_DESCENDANTS + 1")],

@@ -27,11 +27,15 @@ from flask_condor import JobsFailed
 from flask_condor import ctx
 from flask_condor import log as log_module
 from flask_condor.context import Delivery
+from flask_condor.due import NOW
 from flask_condor.errors import DelayInvalid
 from flask_condor.errors import EventLoop
 from flask_condor.errors import EventNotRegistered
 from flask_condor.errors import JobNotFindable
 from flask_condor.errors import PayloadNotSerializable
+from flask_condor.event import Cause
+from flask_condor.event import Family
+from flask_condor.event import Origin
 from flask_condor.log import event_from
 from flask_condor.models import events
 from flask_sqlalchemy import SQLAlchemy
@@ -504,6 +508,37 @@ def test_the_limit_of_descendants_holds_for_two_that_fire_at_once(
 
     assert accepted(on_both).count("y") == 15
     assert ends.count("stopped") >= 2
+
+
+def test_a_descendant_waits_for_one_that_is_not_committed_yet_before_it_counts(
+    on_both: EventsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def multiply(event: Event[Any], ctx: Context) -> None:
+        ctx.events.fire(Event("y"))
+
+    monkeypatch.setattr(log_module, "MAX_DESCENDANTS", 1)
+    on_both.register("x", multiply, run="queued")
+    on_both.register("y", one, run="queued")
+    root = event_from_log(on_both, on_both.fire(Event("x")).id)
+    first = Event("y", None, "", root._made_at, Origin("job", Cause(root.id, "x", "multiply"), ("x",), Family(root.id)))
+    ends: list[str] = []
+
+    def run() -> None:
+        try:
+            on_both.run_delivery(root, on_both.registry.jobs_of("x")[0], Delivery(1, 1))
+            ends.append("done")
+        except EventLoop:
+            ends.append("stopped")
+
+    second = Thread(target=run)
+    with on_both.log.begin() as connection:
+        log_module.write_event(connection, first, "null", [], NOW)
+        second.start()
+        second.join(1)
+    second.join(30)
+
+    assert ends == ["stopped"]
+    assert accepted(on_both) == ["x", "y"]
 
 
 def test_a_chain_through_the_queue_is_stopped_at_its_depth(app: Flask, events_manager: EventsManager) -> None:
