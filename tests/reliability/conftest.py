@@ -1,0 +1,31 @@
+"""Fixtures: a stand with a new database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import KINDS
+from tests.databases import new_database
+from tests.reliability.stand import SEED
+from tests.reliability.stand import Stand
+
+
+@pytest.fixture(params=KINDS)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def stand(database_kind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """The product as it is, on SQLite and again on PostgreSQL."""
+    with new_database(database_kind, tmp_path) as url:
+        stand = Stand(tmp_path, url, SEED, tmp_path_factory.getbasetemp())
+        stand.make_tables()
+        try:
+            yield stand
+        finally:
+            stand.close()

@@ -1,0 +1,103 @@
+"""Each reliability test is run on a build that breaks its promise on purpose, and has to fail there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_mutations import ROOT
+from tests.test_mutations import break_package
+
+ATOMICITY = "test_atomicity.py::test_an_event_is_run_exactly_when_its_order_is_committed[{}-6]"
+GRACE = "test_shutdown.py::test_jobs_that_outlast_the_grace_run_elsewhere_at_once_and_the_others_finish[{}-2]"
+KILLS = "test_kills.py::test_no_accepted_event_is_lost_when_{}_are_killed[{}-6 s]"
+LEASES = "test_leases.py::test_a_stopped_worker_loses_its_job_and_its_late_finish_is_refused[{}-quick]"
+LOCKS = "test_locks.py::test_a_short_lock_delays_requests_and_a_long_one_gives_503[8 s-sqlite]"
+ORDER = "test_commit_order.py::test_no_row_is_skipped_whatever_the_order_of_the_commits[1500-postgresql]"
+OUTAGES = "test_outages.py::test_"
+SQLITE, POSTGRESQL = "sqlite---worker-class=sync", "postgresql---worker-class=gthread --threads=4"
+LATER = """
+        def late():
+            import time
+            time.sleep(0.2)
+            with self._log.begin(not_accepted(event)) as connection:
+                write(connection)
+        from threading import Thread
+        Thread(target=late).start()
+"""
+
+MUTATIONS = {
+    "T1 finished before it runs": (
+        [("claims.py", '            state="running",\n', '            state="done",\n')],
+        [KILLS.format("job_workers", SQLITE)],
+    ),
+    "T1 T8 nothing is reaped": (
+        [("worker.py", "reaped = reap(connection, self._attempts)", "reaped = []")],
+        [KILLS.format("job_workers", POSTGRESQL), LEASES.format("sqlite")],
+    ),
+    "T2 answered before it is written": (
+        [
+            (
+                "outbox.py",
+                "        with self._log.begin(not_accepted(event)) as connection:\n            write(connection)\n",
+                LATER,
+            )
+        ],
+        [KILLS.format("web_workers_and_their_master", POSTGRESQL)],
+    ),
+    "T3 written after the commit": (
+        [("outbox.py", "        if connection is None:\n", "        if True:\n")],
+        [ATOMICITY.format("sqlite"), ATOMICITY.format("postgresql")],
+    ),
+    "T3 written in a transaction of its own": (
+        [("outbox.py", "        if session is None:\n", "        if True:\n")],
+        [ATOMICITY.format("postgresql")],
+    ),
+    "T5 no second try to reach the database": (
+        [("worker.py", "if self._plan.once:\n                raise", "if True:\n                raise")],
+        [
+            OUTAGES + "web_and_workers_that_start_without_the_database_resume_when_it_comes[postgresql]",
+            OUTAGES + "no_accepted_event_is_lost_when_the_database_goes_away_under_load[postgresql]",
+        ],
+    ),
+    "T7 only ids above the last one": (
+        [
+            ("claims.py", "    .where(IN_LANE, ", '    .where(deliveries.c.id > bindparam("last"), IN_LANE, '),
+            ("claims.py", '"now": now, "known": known,', '"now": now, "last": LAST[0], "known": known,'),
+            ("claims.py", "    if not rows:\n        return []\n", "    if not rows:\n        return []\n    LAST[0] = max(LAST[0], *[row.id for row in rows])\n"),
+            ("claims.py", "LEASE = 15.0\n", "LEASE = 15.0\nLAST = [0]\n"),
+        ],
+        [ORDER],
+    ),
+    "T8 finished without the lease": (
+        [("deliveries.py", " if (one.id, one.worker, one.attempt) in running}", "}")],
+        [LEASES.format("sqlite"), LEASES.format("postgresql")],
+    ),
+    "T10 a lock is not waited for": ([("database.py", "BUSY = 7.0", "BUSY = 2.0")], [LOCKS]),
+    "T15 nothing is given back": (
+        [("worker.py", "release(connection, [one for one in interrupted if one not in once], started=True)", "pass")],
+        [GRACE.format("sqlite")],
+    ),
+    "T15 given back in silence": (
+        [("deliveries.py", "    if held:\n        wake_workers(connection)\n", "")],
+        [GRACE.format("postgresql")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_the_tests_of_a_promise_fail_when_it_is_broken(mutation: str, tmp_path: Path) -> None:
+    changes, tests = MUTATIONS[mutation]
+    break_package(tmp_path / "broken", changes)
+
+    for test in tests:
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"tests/reliability/{test}"]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "broken")}
+        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        print(mutation, *(line for line in run.stdout.splitlines() if line.startswith("E  ")), sep="\n")
+        assert run.returncode == 1, run.stdout[-3000:]
