@@ -102,15 +102,18 @@ class Log:
 
     def _open(self) -> Engine:
         self.check()
-        if self._config.database_url:
-            return open_database(check_url(self._config.database_url, SETTING))
-        engine = self._engine_of_app()
+        engine = None if self._config.database_url else self._engine_of_app()
         if engine is None:
-            return open_database(URL.create("sqlite", database=str(Path(self._app.instance_path, "condor.db"))))
+            return open_database(self._own_url())
         if engine.dialect.name == "sqlite" and not is_in_memory(engine.url):
             return open_database(engine.url, is_of_app=True)
         renew_after_fork(engine)
         return engine
+
+    def _own_url(self) -> URL:
+        if self._config.database_url:
+            return check_url(self._config.database_url, SETTING)
+        return URL.create("sqlite", database=str(Path(self._app.instance_path, "condor.db")))
 
     def _engine_of_app(self) -> Engine | None:
         extension = self._app.extensions.get("sqlalchemy")
@@ -119,6 +122,13 @@ class Log:
         with self._app.app_context():
             engine: Engine | None = extension.engines.get(None)
         return engine
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the database was ever made, as far as can be told without connecting to it."""
+        engine = None if self._config.database_url else self._engine_of_app()
+        url = self._own_url() if engine is None else engine.url
+        return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
 
     @contextmanager
     def begin(self, what: str = "the event log was not written") -> Iterator[Connection]:

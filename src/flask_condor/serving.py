@@ -85,6 +85,8 @@ class Lookout:
         from .presence import waiting_unseen
 
         try:
+            if not self._manager.log.is_there:
+                return
             with self._manager.log.read() as connection:
                 waiting = waiting_unseen(connection)
         except CondorError as error:
