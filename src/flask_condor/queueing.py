@@ -77,6 +77,7 @@ class Queueing:
         """Use the event log from now on; with ``CONDOR_LOG`` at "all", every run is recorded."""
         if not self._is_on:
             self._is_on = True
+            self.outbox  # noqa: B018  # imports SQLAlchemy at start: two threads that import it at once fail
             self._when_needed()
             if self._config.log == "all":
                 self._registry.signals.watch()
