@@ -95,6 +95,7 @@ def test_an_app_with_queued_jobs_makes_no_database_before_the_first_fire(tmp_pat
     code = f"""FOLDER = {str(tmp_path / "instance")!r}{QUEUES}
 from pathlib import Path
 manager.register("x", job, run="queued")
+app.test_client().get("/")
 assert not Path(FOLDER).exists()
 manager.fire(Event("x"))
 assert Path(FOLDER, "condor.db").exists()
