@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 COMMIT = "tests/test_after_commit.py::test_"
 DEFECTS = "tests/test_gocondor_defects.py::test_"
+OPERATIONS = "tests/test_operations.py::test_"
+PRUNE = "tests/test_prune.py::test_"
 ISOLATION = "tests/test_isolation.py::test_"
 JOINING = "tests/test_joining.py::test_"
 NESTED = "tests/test_nested.py::test_"
@@ -229,6 +231,34 @@ MUTATIONS = {
     "G8 a connection that crosses a fork": (
         [("database.py", "os.register_at_fork(after_in_child=renew)", "pass")],
         ["tests/test_prefork.py::test_a_log_that_was_opened_before_a_fork_is_connected_to_anew_in_each_child"],
+    ),
+    "G26 an event that is half deleted": (
+        [("prune.py", "deliveries.c.event_id.in_(ids), ended", "deliveries.c.id.in_([row.id for row in rows])")],
+        [PRUNE + "all_that_is_old_of_an_event_goes_in_one_transaction"],
+    ),
+    "G26 events deleted later than their deliveries": (
+        [("prune.py", "connection.execute(delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES))", "pass")],
+        [PRUNE + "all_that_is_old_of_an_event_goes_in_one_transaction"],
+    ),
+    "G26 unfinished deliveries deleted": (
+        [("prune.py", 'deliveries.c.state.in_(("done", "cancelled"))', "(deliveries.c.id > 0)"), ("prune.py", "ends.is_not(None),", ""), ("prune.py", "ends <", "func.coalesce(ends, 0.0) <")],
+        [PRUNE + "what_ended_longer_ago_than_its_retention_goes_and_nothing_else"],
+    ),
+    "G38 a retry of what is not dead": (
+        [("operations.py", 'chosen = and_(deliveries.c.state.in_(states), deliveries.c.run == "queued")', 'chosen = deliveries.c.run == "queued"')],
+        [OPERATIONS + "20_retries_at_once_make_one_new_run"],
+    ),
+    "G38 each press replays": (
+        [("operations.py", "Event(row.name, from_json(row.payload), id, time.time())", 'Event(row.name, from_json(row.payload), "", time.time())')],
+        [OPERATIONS + "20_replays_at_once_with_one_id_make_one_new_run"],
+    ),
+    "G7 replays without an end": (
+        [("operations.py", "origin.path, origin.family", "(), origin.family")],
+        [OPERATIONS + "a_job_that_replays_its_own_event_without_an_end_is_stopped"],
+    ),
+    "each worker fires a schedule": (
+        [("upkeep.py", "schedule.id_of(tick), tick", '"", tick')],
+        ["tests/test_upkeep.py::test_8_workers_that_see_one_tick_at_once_make_one_event"],
     ),
 }  # fmt: skip
 

@@ -24,9 +24,10 @@ OUTCOMES = ("done", "failed", "dead", "lost")
 @as_json
 @command
 def stats(last: str, rebuild: bool, is_json: bool) -> None:
-    """Show the runs of each job by outcome, and the time that half and 95 % of them took at most, within 10 %.
+    """Show how the runs of each job ended.
 
-    Failed ones were tried again; lost ones lost their worker.
+    p50 and p95 are the seconds that half and 95 % of them took at most, right within 10 %. Failed ones were tried
+    again; lost ones lost their worker.
     """
     from ..log import clock
 

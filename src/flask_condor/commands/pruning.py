@@ -35,7 +35,10 @@ PAUSE = 0.005
 @as_json
 @command
 def prune(days: float | None, yes: bool, is_json: bool) -> None:
-    """Delete deliveries that ended long ago, with their events; never one that has not ended."""
+    """Delete what ended long ago.
+
+    Deliveries, with their events; never one that has not ended.
+    """
     from ..prune import DAY
     from ..prune import Prune
     from ..prune import Retention

@@ -19,10 +19,10 @@ ACTOR = "cli"
 @as_json
 @command
 def retry(ids: tuple[str, ...], is_json: bool) -> None:
-    """Make dead deliveries pending again, with all their attempts.
+    """Make dead deliveries pending again.
 
-    ID is the number of a delivery, dead or cancelled, or the id of an event, for all of its dead ones. Others are left
-    as they are.
+        ID is the number of a delivery, dead or cancelled, or the id of an event, for all of its dead ones. They have
+    all their attempts anew; others are left as they are.
     """
     from ..operations import retry
 
@@ -36,9 +36,10 @@ def retry(ids: tuple[str, ...], is_json: bool) -> None:
 @as_json
 @command
 def cancel(ids: tuple[str, ...], is_json: bool) -> None:
-    """Cancel deliveries that are pending; what runs already is not stopped.
+    """Cancel deliveries that are pending.
 
-    ID is the number of a delivery, or the id of an event, for all of its pending ones.
+    ID is the number of a delivery, or the id of an event, for all of its pending ones. What runs already is not
+    stopped.
     """
     from ..operations import cancel
 
@@ -53,7 +54,10 @@ def cancel(ids: tuple[str, ...], is_json: bool) -> None:
 @as_json
 @command
 def replay(ids: tuple[str, ...], jobs: tuple[str, ...], is_json: bool) -> None:
-    """Fire stored events again, as new ones; all their jobs of today are queued."""
+    """Fire stored events again, as new ones.
+
+    All jobs that are registered for them now are queued.
+    """
     manager, made, refused = manager_here(), [], []
     for id in ids:
         try:
