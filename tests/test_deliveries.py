@@ -20,6 +20,7 @@ from flask_condor.claims import Claim
 from flask_condor.claims import Wish
 from flask_condor.claims import claim
 from flask_condor.claims import find_lanes
+from flask_condor.claims import find_strangers
 from flask_condor.claims import next_due
 from flask_condor.deliveries import Outcome
 from flask_condor.deliveries import finish
@@ -182,23 +183,33 @@ def test_two_workers_that_claim_at_once_share_the_deliveries(manager: EventsMana
 def test_what_a_worker_does_not_know_is_left_as_it_is_for_one_that_does(manager: EventsManager) -> None:
     fire(manager, "plain")
     fire(manager, "urgent")
-    known = Attempts(manager, replaceable=False).pairs
+    known = set(Attempts(manager, replaceable=False).pairs)
 
     unknowing = claim_as(manager, "old", pairs={pair for pair in known if pair[0] != "plain"})
     parked = rows(manager)[0]
+    with manager.log.read() as connection:
+        strangers = find_strangers(connection, known - {("plain", f"{__name__}:first")})
     knowing = claim_as(manager, "new")
 
     assert [one.event.name for one in unknowing.claims] == ["urgent"]
     assert (parked.state, parked.attempt) == ("pending", 0)
+    assert strangers == [("plain", f"{__name__}:first")]
     assert [one.event.name for one in knowing.claims] == ["plain"]
 
 
 def test_a_job_known_for_another_event_is_not_known_for_this_one(manager: EventsManager) -> None:
     fire(manager, "plain")
+    parked_before = rows(manager)[0]
 
     catch = claim_as(manager, "old", pairs={("urgent", f"{__name__}:first")})
+    parked = rows(manager)[0]
 
-    assert catch.claims == []
+    assert (catch.claims, catch.strangers) == ([], [("plain", f"{__name__}:first")])
+    assert (parked.state, parked.attempt, parked.due_at - parked_before.due_at) == (
+        "pending",
+        0,
+        pytest.approx(60, abs=5),
+    )
 
 
 def test_a_finish_writes_the_outcomes_together_and_counts_them(manager: EventsManager) -> None:

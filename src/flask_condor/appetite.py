@@ -69,7 +69,7 @@ class Appetite:
     def claim(self, connection: Connection, count: int) -> Catch:
         """Claim at most *count*."""
         now = time.monotonic()
-        catch = Catch([], is_all=True)
+        catch = Catch([], [], is_all=True)
         if now - self._lanes_at < LANES:
             catch = self._claim(connection, count)
         if catch.is_all and not catch.claims:
@@ -88,7 +88,7 @@ class Appetite:
             self._emptying = None
         elif self._emptying is None:
             self._emptying = time.monotonic()
-        if catch.is_alone:
+        if catch.is_alone and catch.claims:
             self._alone = catch.claims[0]
         self._hands.take(catch.claims, lambda one: self._attempts.rules_of(one).timeout)
 

@@ -13,6 +13,7 @@ from .claims import Pair
 from .context import Delivery
 from .deliveries import Outcome
 from .errors import CondorError
+from .errors import EventLoop
 from .errors import shorten
 from .errors import shorten_repr
 from .job import Rules
@@ -76,6 +77,8 @@ class Attempts:
         seconds = time.perf_counter() - began
         if error is None:
             return Outcome(claim, "done", seconds, result)
+        if isinstance(error, EventLoop):
+            return Outcome(claim, "dead", seconds, error=told(error))
         return self.failed(claim, seconds, told(error))
 
     def failed(self, claim: Claim, seconds: float, error: str) -> Outcome:

@@ -25,6 +25,8 @@ from .models import events
 
 LEASE = 15.0
 """Seconds for which a worker owns a delivery without renewing."""
+PARKED = 60.0
+"""Seconds until a worker looks again at a delivery whose job is not registered for its event."""
 LOST = "lost"
 """Stands for the worker of a pending delivery whose worker was lost: it is claimed alone."""
 ALONE = ":alone"
@@ -58,10 +60,9 @@ IN_LANE = and_(
     PENDING, deliveries.c.queue == bindparam("lane_queue"), deliveries.c.priority == bindparam("lane_priority")
 )
 NAME = select(events.c.name).where(events.c.id == deliveries.c.event_id).scalar_subquery()
-IS_KNOWN = (NAME + "\t" + deliveries.c.job).in_(bindparam("known", expanding=True))
 DUE = (
     select(deliveries)
-    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), IS_KNOWN)
+    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), deliveries.c.job.in_(bindparam("jobs", expanding=True)))
     .order_by(deliveries.c.due_at, deliveries.c.id)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
@@ -87,6 +88,8 @@ class Catch(msgspec.Struct):
     """What a claim brought."""
 
     claims: list[Claim]
+    strangers: list[Pair]
+    """The events and jobs of due deliveries that were left, as the job is not registered for that event."""
     is_all: bool
     """Whether nothing else is due."""
     is_alone: bool = False
@@ -121,21 +124,21 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     is told apart from what merely was there; but one that is not patient takes it, the first time, with others.
     """
     now = clock(connection)
-    known = [f"{name}\t{job}" for name, job in list(wish.pairs)]
+    jobs = sorted({job for _, job in list(wish.pairs)})
     rows: list[Row[t.Any]] = []
     for queue, priority in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)
-        values = {"lane_queue": queue, "lane_priority": priority, "now": now, "known": known, "count": room}
+        values = {"lane_queue": queue, "lane_priority": priority, "now": now, "jobs": jobs, "count": room}
         found = connection.execute(DUE, values).all()
         shy = next((at for at, row in enumerate(found) if is_shy(row, wish)), None)
         if shy == 0 and wish.is_idle and not rows:
-            return Catch(hold(connection, found[:1], wish.worker + ALONE, now), is_all=False, is_alone=True)
+            return Catch(*hold(connection, found[:1], wish, wish.worker + ALONE, now), is_all=False, is_alone=True)
         rows += found[:shy]
         if shy is not None:
-            return Catch(hold(connection, rows, wish.worker, now), is_all=False, wants_empty_hands=True)
+            return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=False, wants_empty_hands=True)
         if len(found) == room:
-            return Catch(hold(connection, rows, wish.worker, now), is_all=False)
-    return Catch(hold(connection, rows, wish.worker, now), is_all=True)
+            return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=False)
+    return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=True)
 
 
 def is_shy(row: Row[t.Any], wish: Wish) -> bool:
@@ -143,10 +146,18 @@ def is_shy(row: Row[t.Any], wish: Wish) -> bool:
     return row.worker is not None and (wish.is_patient or row.attempt > 1)
 
 
-def hold(connection: Connection, rows: Sequence[Row[t.Any]], worker: str, now: float) -> list[Claim]:
-    if not rows:
-        return []
-    taking = update(deliveries).where(deliveries.c.id.in_([row.id for row in rows]))
+def hold(
+    connection: Connection, rows: Sequence[Row[t.Any]], wish: Wish, worker: str, now: float
+) -> tuple[list[Claim], list[Pair]]:
+    found = connection.execute(select(events).where(events.c.id.in_({row.event_id for row in rows}))) if rows else ()
+    event_rows = {event.id: event for event in found}
+    known = [row for row in rows if (event_rows[row.event_id].name, row.job) in wish.pairs]
+    strange = [row for row in rows if row not in known] if len(known) < len(rows) else []
+    park(connection, [row.id for row in strange], now)
+    strangers = sorted({(event_rows[row.event_id].name, row.job) for row in strange})
+    if not known:
+        return [], strangers
+    taking = update(deliveries).where(deliveries.c.id.in_([row.id for row in known]))
     connection.execute(
         taking.values(
             state="running",
@@ -157,9 +168,7 @@ def hold(connection: Connection, rows: Sequence[Row[t.Any]], worker: str, now: f
             finished_at=None,
         )
     )
-    found = connection.execute(select(events).where(events.c.id.in_({row.event_id for row in rows})))
-    event_rows = {event.id: event for event in found}
-    return [
+    claims = [
         Claim(
             id=row.id,
             worker=worker,
@@ -169,8 +178,25 @@ def hold(connection: Connection, rows: Sequence[Row[t.Any]], worker: str, now: f
             event=event_rows[row.event_id],
             was_lost=row.worker is not None,
         )
-        for row in rows
+        for row in known
     ]
+    return claims, strangers
+
+
+def park(connection: Connection, ids: Sequence[int], now: float) -> None:
+    """Leave deliveries whose job is known, but not for their event, to another worker for a while."""
+    if not ids:
+        return
+    parking = update(deliveries).where(deliveries.c.id.in_(ids))
+    connection.execute(parking.values(due_at=now + PARKED))
+
+
+def find_strangers(connection: Connection, pairs: Collection[Pair]) -> list[Pair]:
+    """Return some events and jobs of due deliveries that are not among *pairs*; cheap while none of these is due."""
+    jobs = {job for _, job in pairs}
+    due = select(NAME, deliveries.c.job).where(PENDING, deliveries.c.due_at <= clock(connection))
+    rows = connection.execute(due.where(deliveries.c.job.not_in(jobs)).limit(10))
+    return sorted({(name, job) for name, job in rows})
 
 
 def next_due(connection: Connection, lanes: Iterable[Lane]) -> float | None:

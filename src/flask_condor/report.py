@@ -7,6 +7,7 @@ import typing as t
 from collections import Counter
 from collections.abc import Sequence
 
+from .claims import Pair
 from .deliveries import Outcome
 from .deliveries import Reaped
 
@@ -22,6 +23,7 @@ class Report:
     def __init__(self, *, debug: bool) -> None:
         self._debug = debug
         self.counts: Counter[str] = Counter()
+        self._told: set[Pair] = set()
 
     def outcomes(self, outcomes: Sequence[Outcome], kept: Sequence[Outcome]) -> None:
         """Tell what was written of *outcomes*, and what was refused."""
@@ -47,6 +49,19 @@ class Report:
                 one.id,
                 extra={"action": "delivery_reaped", "delivery_id": one.id, "event_name": one.name, "job": one.job},
             )
+
+    def strangers(self, pairs: Sequence[Pair]) -> None:
+        """Tell, once for each, which jobs of deliveries are not registered here."""
+        for name, job in pairs:
+            if (name, job) not in self._told:
+                self._told.add((name, job))
+                logger.warning(
+                    "job %s is not registered for event %s here: its deliveries wait for a worker that knows it."
+                    " Was it renamed, or is it of a newer release?",
+                    job,
+                    name,
+                    extra={"action": "job_unknown", "event_name": name, "job": job},
+                )
 
     @property
     def summary(self) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from .appetite import Appetite
 from .attempt import Attempts
 from .bell import bell_of
+from .claims import find_strangers
 from .deliveries import Outcome
 from .deliveries import finish
 from .deliveries import heartbeat
@@ -200,7 +201,9 @@ class Worker:
                 self._beat_at = 0.0
                 return
             reaped = reap(connection, self._attempts)
+            strangers = [] if self._hands else find_strangers(connection, self._attempts.pairs)
         self._report.reaped(reaped)
+        self._report.strangers(strangers)
 
     def _exchange(self) -> None:
         """Give outcomes for claims, in one transaction."""
@@ -218,6 +221,7 @@ class Worker:
         outcomes, self._unwritten, self._unreleased = self._unwritten, [], []
         if catch is not None:
             self._appetite.take(catch)
+            self._report.strangers(catch.strangers)
         self._report.outcomes(outcomes, kept)
         for outcome in kept:
             self._plan.on_run(outcome)
