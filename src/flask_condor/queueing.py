@@ -6,6 +6,7 @@ import typing as t
 from collections.abc import Callable
 from collections.abc import Sequence
 from functools import cached_property
+from importlib import import_module
 
 from .due import NOW
 from .due import due_from
@@ -76,6 +77,7 @@ class Queueing:
     def turn_on(self) -> None:
         """Use the event log from now on; with ``CONDOR_LOG`` at "all", every run is recorded."""
         if not self._is_on:
+            import_module("sqlalchemy")  # whole: two threads that import parts of it at once may find it half made
             self._is_on = True
             self.outbox  # noqa: B018  # imports SQLAlchemy at start: two threads that import it at once fail
             self._when_needed()
