@@ -21,6 +21,7 @@ from flask_condor.retry import Retry
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import insert
 from sqlalchemy import update
+from sqlalchemy.event import listen
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm import Mapped
@@ -76,19 +77,25 @@ def try_again(error: Exception) -> ResponseReturnValue:
 
 
 def order(name: str, order_id: str) -> ResponseReturnValue:
-    """Insert an order and fire *name*; commit, roll back, or be killed before or after the commit."""
+    """Insert an order and fire *name*; commit, roll back, or be killed before, right at or after the commit."""
     end = request.args.get("end", "commit")
     db.session.execute(insert(Order).values(id=order_id, shipped=0))
     ctx.events.fire(Event(name, request.args.to_dict(), order_id))
     if end == "killed before":
-        os.kill(os.getpid(), signal.SIGKILL)
+        be_killed()
+    if end == "killed at":
+        listen(db.session(), "after_commit", be_killed)
     if end == "rollback":
         db.session.rollback()
         return {"id": order_id}, 409
     db.session.commit()
     if end == "killed after":
-        os.kill(os.getpid(), signal.SIGKILL)
+        be_killed()
     return {"id": order_id}, 201
+
+
+def be_killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fire_alone(name: str, event_id: str) -> ResponseReturnValue:

@@ -8,12 +8,12 @@ from tests.reliability.stand import Stand
 
 COMMITTED = "/orders/tx/{id}"
 ROLLED_BACK = "/orders/tx/{id}?end=rollback"
-KILLED = ("/orders/tx/{id}?end=killed+before", "/orders/tx/{id}?end=killed+after")
+KILLED = tuple(f"/orders/tx/{{id}}?end=killed+{when}" for when in ("before", "at", "after"))
 
 
 @pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_an_event_is_run_exactly_when_its_order_is_committed(stand: Stand, seconds: float) -> None:
-    thirds = (COMMITTED, COMMITTED, ROLLED_BACK, ROLLED_BACK, *KILLED)
+    thirds = (*3 * (COMMITTED,), *3 * (ROLLED_BACK,), *KILLED)
 
     with stand.web("--preload", "--workers=6") as (_, port), stand.workers():
         with stand.load(port, *thirds, seconds=seconds):

@@ -67,8 +67,8 @@ MUTATIONS = {
     "T7 only ids above the last one": (
         [
             ("claims.py", "    .where(IN_LANE, ", '    .where(deliveries.c.id > bindparam("last"), IN_LANE, '),
-            ("claims.py", '"now": now, "known": known,', '"now": now, "last": LAST[0], "known": known,'),
-            ("claims.py", "    if not rows:\n        return []\n", "    if not rows:\n        return []\n    LAST[0] = max(LAST[0], *[row.id for row in rows])\n"),
+            ("claims.py", '"now": now, "known": known,', '"now": now, "last": max(LAST), "known": known,'),
+            ("claims.py", "        return []\n    taking", "        return []\n    LAST.append(max(r.id for r in rows))\n    taking"),
             ("claims.py", "LEASE = 15.0\n", "LEASE = 15.0\nLAST = [0]\n"),
         ],
         [ORDER],

@@ -70,7 +70,7 @@ def test_no_accepted_event_is_lost_when_the_database_goes_away_under_load(stand:
                 gate.shut()
                 time.sleep(1.0)
                 gate.open()
-                back_at = time.monotonic()
+            back_at = time.monotonic()
             id = stand.fire("ok", "after")
             begun = stand.witnessed(lambda seen: seen.begun_of(id), "the workers did not resume").begun_of(id)[0]
         stand.drain()
