@@ -68,7 +68,7 @@ MUTATIONS = {
         [
             ("claims.py", "    .where(IN_LANE, ", '    .where(deliveries.c.id > bindparam("last"), IN_LANE, '),
             ("claims.py", '"now": now, "known": known,', '"now": now, "last": max(LAST), "known": known,'),
-            ("claims.py", "        return []\n    taking", "        return []\n    LAST.append(max(r.id for r in rows))\n    taking"),
+            ("claims.py", "return []\n", "return []\n    LAST.append(max(r.id for r in rows))\n"),
             ("claims.py", "LEASE = 15.0\n", "LEASE = 15.0\nLAST = [0]\n"),
         ],
         [ORDER],
