@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from typing import TypeVar
 
 ROOT = Path(__file__).parents[2]
 SHOP = "tests.reliability.shop:create_app()"
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 T = TypeVar("T")
 
 
@@ -27,7 +30,13 @@ class Running:
         self.output = output
         with output.open("ab") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | environment, stdout=file, stderr=file, start_new_session=True
+                command,
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
             )
         self.pid = self.process.pid
 
@@ -52,6 +61,11 @@ class Running:
 
     def said(self, text: str) -> bool:
         return text in self.output.read_text(errors="replace")
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it dies."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager
