@@ -352,3 +352,17 @@ def test_workers_survive_an_outage_of_the_server_and_go_on_by_themselves(bench: 
     assert "the event log is back after" in bench.log()
     assert "Traceback" not in bench.log()
     assert bench.stop(process) == 0
+
+
+def test_what_the_app_does_not_register_is_parked_and_told_once(bench: Bench) -> None:
+    bench.manager.register("stranger", queued.ok, run="queued")
+    bench.fire("stranger", times=3)
+
+    process = bench.start()
+    bench.wait_for(lambda: "is not registered for event stranger here" in bench.log())
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["pending"] * 3 + ["done"])
+
+    assert [row.attempt for row in bench.rows()] == [0] * 3 + [1]
+    assert bench.log().count("job tests.apps.queued:ok is not registered") == 1
+    assert bench.stop(process) == 0

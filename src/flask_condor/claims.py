@@ -149,25 +149,12 @@ def is_shy(row: Row[t.Any], wish: Wish) -> bool:
 def hold(
     connection: Connection, rows: Sequence[Row[t.Any]], wish: Wish, worker: str, now: float
 ) -> tuple[list[Claim], list[Pair]]:
-    found = connection.execute(select(events).where(events.c.id.in_({row.event_id for row in rows}))) if rows else ()
+    """Make *rows* running; return the claims, and what of them *wish* does not know, which is parked."""
+    if not rows:
+        return [], []
+    found = connection.execute(select(events).where(events.c.id.in_({row.event_id for row in rows})))
     event_rows = {event.id: event for event in found}
-    known = [row for row in rows if (event_rows[row.event_id].name, row.job) in wish.pairs]
-    strange = [row for row in rows if row not in known] if len(known) < len(rows) else []
-    park(connection, [row.id for row in strange], now)
-    strangers = sorted({(event_rows[row.event_id].name, row.job) for row in strange})
-    if not known:
-        return [], strangers
-    taking = update(deliveries).where(deliveries.c.id.in_([row.id for row in known]))
-    connection.execute(
-        taking.values(
-            state="running",
-            attempt=deliveries.c.attempt + 1,
-            worker=worker,
-            lease_until=now + LEASE,
-            started_at=now,
-            finished_at=None,
-        )
-    )
+    pairs = [(event_rows[row.event_id].name, row.job) for row in rows]
     claims = [
         Claim(
             id=row.id,
@@ -178,9 +165,29 @@ def hold(
             event=event_rows[row.event_id],
             was_lost=row.worker is not None,
         )
-        for row in known
+        for row, pair in zip(rows, pairs, strict=True)
+        if pair in wish.pairs
     ]
-    return claims, strangers
+    start(connection, claims, worker, now)
+    known = {one.id for one in claims}
+    park(connection, [row.id for row in rows if row.id not in known], now)
+    return claims, sorted(set(pairs) - set(wish.pairs))
+
+
+def start(connection: Connection, claims: Sequence[Claim], worker: str, now: float) -> None:
+    if not claims:
+        return
+    starting = update(deliveries).where(deliveries.c.id.in_([one.id for one in claims]))
+    connection.execute(
+        starting.values(
+            state="running",
+            attempt=deliveries.c.attempt + 1,
+            worker=worker,
+            lease_until=now + LEASE,
+            started_at=now,
+            finished_at=None,
+        )
+    )
 
 
 def park(connection: Connection, ids: Sequence[int], now: float) -> None:
