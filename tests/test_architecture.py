@@ -16,7 +16,7 @@ from pathlib import Path
 import flask_condor
 
 LAYERS = (
-    ("errors", "signals"),
+    ("errors", "signals", "watch"),
     ("config", "due", "models", "payload", "retry"),
     ("context", "database", "rates", "schema"),
     ("event", "statements"),

@@ -11,11 +11,19 @@ from contextlib import suppress
 from socket import socketpair
 from threading import Thread
 
+from .watch import Watch
+
 if t.TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 POLL = 0.008
-"""Seconds between two looks at an SQLite file: a look takes 3 µs, the nap before it far more."""
+"""Seconds between two looks at an SQLite file that cannot be watched: a look takes 3 µs, the nap before it far more."""
+REST = 0.1
+"""Seconds between two looks at one that is watched and was not written to."""
+BRISK = 0.002
+"""Seconds between two looks at one that was: its last write comes before the flush, and that before the commit."""
+FLUSH = 0.03
+"""Seconds that a flush usually takes at most."""
 RECONNECT = 1.0
 """Seconds between two tries to listen to a PostgreSQL server that is gone."""
 
@@ -35,7 +43,7 @@ class Bell:
     :meth:`wake` may be called from any thread, and from a signal handler.
     """
 
-    slice = 0.2
+    slice: float = 0.2
     """Seconds between two looks at whether it rang."""
 
     def __init__(self) -> None:
@@ -58,10 +66,15 @@ class Bell:
             left = until - time.monotonic()
             if left <= 0:
                 return False
-            if self._poll.poll(min(self.slice, left) * 1000):
-                self._forget_wakes()
-                return self._rang()
+            for descriptor, _ in self._poll.poll(min(self.slice, left) * 1000):
+                if descriptor == self._reader.fileno():
+                    self._forget_wakes()
+                    return self._rang()
+                self._heed()
         return True
+
+    def _heed(self) -> None:
+        """Take note of what another descriptor has to tell."""
 
     def close(self) -> None:
         """Let go of its connection."""
@@ -83,15 +96,25 @@ class Bell:
 class FileBell(Bell):
     """Rings when another connection has written to an SQLite file."""
 
-    slice = POLL
-
     def __init__(self, path: str) -> None:
         super().__init__()
+        self.slice = POLL
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._version: object = None
+        self._watch: Watch | None = None
+        self._written_at = 0.0
+        with suppress(OSError):
+            self._watch = Watch(path)
+            self._poll.register(self._watch, select.POLLIN)
+
+    def _heed(self) -> None:
+        if self._watch and self._watch.was_written():
+            self._written_at = time.monotonic()
 
     def _rang(self) -> bool:
+        if self._watch:
+            self.slice = BRISK if time.monotonic() - self._written_at < FLUSH else REST
         before = self._version
         with suppress(sqlite3.Error):
             self._connection = self._connection or sqlite3.connect(self._path, isolation_level=None)
@@ -100,6 +123,8 @@ class FileBell(Bell):
 
     def close(self) -> None:
         super().close()
+        if self._watch:
+            self._watch.close()
         if self._connection:
             self._connection.close()
 
