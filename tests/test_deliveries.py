@@ -188,7 +188,7 @@ def test_what_a_worker_does_not_know_is_left_as_it_is_for_one_that_does(manager:
     unknowing = claim_as(manager, "old", pairs={pair for pair in known if pair[0] != "plain"})
     parked = rows(manager)[0]
     with manager.log.read() as connection:
-        strangers = find_strangers(connection, known - {("plain", f"{__name__}:first")})
+        strangers = find_strangers(connection, find_lanes(connection), known - {("plain", f"{__name__}:first")})
     knowing = claim_as(manager, "new")
 
     assert [one.event.name for one in unknowing.claims] == ["urgent"]

@@ -8,9 +8,11 @@ import typing as t
 from .claims import Catch
 from .claims import Claim
 from .claims import Lane
+from .claims import Pair
 from .claims import Wish
 from .claims import claim
 from .claims import find_lanes
+from .claims import find_strangers
 from .claims import next_due
 from .deliveries import leave_alone_no_more
 
@@ -80,6 +82,10 @@ class Appetite:
             wait = next_due(connection, self._lanes)
             self.due_at = now + (LOOK if wait is None else min(wait, LOOK))
         return catch
+
+    def strangers(self, connection: Connection) -> list[Pair]:
+        """Return what is due and waits for a worker that knows it."""
+        return find_strangers(connection, self._lanes, self._attempts.pairs)
 
     def take(self, catch: Catch) -> None:
         """Put what was claimed in hand, once the claim is committed."""

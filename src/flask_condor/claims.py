@@ -60,12 +60,19 @@ IN_LANE = and_(
     PENDING, deliveries.c.queue == bindparam("lane_queue"), deliveries.c.priority == bindparam("lane_priority")
 )
 NAME = select(events.c.name).where(events.c.id == deliveries.c.event_id).scalar_subquery()
+IS_KNOWN = deliveries.c.job.in_(bindparam("jobs", expanding=True))
 DUE = (
     select(deliveries)
-    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), deliveries.c.job.in_(bindparam("jobs", expanding=True)))
+    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), IS_KNOWN)
     .order_by(deliveries.c.due_at, deliveries.c.id)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
+)
+STRANGERS = (
+    select(NAME, deliveries.c.job)
+    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), ~IS_KNOWN)
+    .order_by(deliveries.c.due_at)
+    .limit(10)
 )
 NEXT_DUE = select(func.min(deliveries.c.due_at)).where(IN_LANE, deliveries.c.due_at > bindparam("now"))
 
@@ -198,12 +205,14 @@ def park(connection: Connection, ids: Sequence[int], now: float) -> None:
     connection.execute(parking.values(due_at=now + PARKED))
 
 
-def find_strangers(connection: Connection, pairs: Collection[Pair]) -> list[Pair]:
-    """Return some events and jobs of due deliveries that are not among *pairs*; cheap while none of these is due."""
-    jobs = {job for _, job in pairs}
-    due = select(NAME, deliveries.c.job).where(PENDING, deliveries.c.due_at <= clock(connection))
-    rows = connection.execute(due.where(deliveries.c.job.not_in(jobs)).limit(10))
-    return sorted({(name, job) for name, job in rows})
+def find_strangers(connection: Connection, lanes: Iterable[Lane], pairs: Collection[Pair]) -> list[Pair]:
+    """Return some events and jobs of due deliveries that are not among *pairs*; cheap while nothing else is due."""
+    values = {"now": clock(connection), "jobs": sorted({job for _, job in pairs})}
+    found: set[Pair] = set()
+    for queue, priority in lanes:
+        rows = connection.execute(STRANGERS, values | {"lane_queue": queue, "lane_priority": priority})
+        found |= {(name, job) for name, job in rows}
+    return sorted(found)
 
 
 def next_due(connection: Connection, lanes: Iterable[Lane]) -> float | None:

@@ -12,7 +12,6 @@ import msgspec
 from .appetite import Appetite
 from .attempt import Attempts
 from .bell import bell_of
-from .claims import find_strangers
 from .deliveries import Outcome
 from .deliveries import finish
 from .deliveries import heartbeat
@@ -201,7 +200,7 @@ class Worker:
                 self._beat_at = 0.0
                 return
             reaped = reap(connection, self._attempts)
-            strangers = [] if self._hands else find_strangers(connection, self._attempts.pairs)
+            strangers = [] if self._hands else self._appetite.strangers(connection)
         self._report.reaped(reaped)
         self._report.strangers(strangers)
 
