@@ -6,7 +6,6 @@ import typing as t
 from collections.abc import Callable
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import import_module
 
 from .due import NOW
 from .due import due_from
@@ -77,7 +76,6 @@ class Queueing:
     def turn_on(self) -> None:
         """Use the event log from now on; with ``CONDOR_LOG`` at "all", every run is recorded."""
         if not self._is_on:
-            import_module("sqlalchemy")  # whole: two threads that import parts of it at once may find it half made
             self._is_on = True
             self.outbox  # noqa: B018  # imports SQLAlchemy at start: two threads that import it at once fail
             self._when_needed()
@@ -101,6 +99,11 @@ class Queueing:
         if not self._registry.signals.is_watched:
             return None
         return self.recorder.start(event, (entry,), is_orphan=False, awaits_event=True)
+
+    def flush(self) -> None:
+        """Write down the runs that wait for it, for a second at most."""
+        if "recorder" in vars(self):
+            self.recorder.flush(1.0)
 
     def take(
         self, event: Event[t.Any], plan: Plan, ctx: Context, session: object, delay: object, at: object

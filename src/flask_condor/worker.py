@@ -69,6 +69,7 @@ class Worker:
 
     def __init__(self, manager: EventsManager, plan: Plan) -> None:
         self._log = manager.log
+        self._queueing = manager.queueing
         self._plan = plan
         self._attempts = Attempts(manager, replaceable=plan.replaceable)
         self._bell = bell_of(self._log.engine)
@@ -259,5 +260,6 @@ class Worker:
         except LogUnavailable as error_of_log:
             logger.error("%s What this worker had in hand runs again when its lease runs out.", error_of_log)
         self._report.totals(len(interrupted) - len(once))
+        self._queueing.flush()
         self._bell.close()
         self._hands.close()
