@@ -35,8 +35,12 @@ class Tables:
         with self.engine.begin() as connection:
             return list(connection.execute(text(query), values))
 
+    def execute(self, statement: str, **values: object) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
     def deliveries(self) -> list[Delivery]:
-        rows = self.rows("SELECT event_id, state, attempt, worker, result FROM condor_deliveries")
+        rows = self.rows("SELECT event_id, state, attempt, worker, result FROM condor_deliveries WHERE run = 'queued'")
         return [Delivery(*row) for row in rows]
 
     def delivery(self, event_id: str) -> Delivery:

@@ -1,7 +1,7 @@
 """The loader: one process that posts to the shop over many connections, each a closed loop, and keeps a ledger.
 
-The ledger is only appended to, and synced: ``attempt id`` before each request; after it ``status id time``, where a
-request that got no answer has the status 0. Each connection draws from the mix with a seed of its own.
+The ledger is only appended to, and synced: ``attempt id`` before each request; after it ``status id time seconds``,
+where a request that got no answer has the status 0. Each connection draws from the mix with a seed of its own.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ class Ledger:
     attempted: set[str] = field(default_factory=set)
     status: dict[str, int] = field(default_factory=dict)
     answered_at: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each answer took."""
 
     @classmethod
     def read(cls, *files: Path) -> Ledger:
         ledger = cls()
         for line in (line for file in files for line in file.read_text().splitlines()):
-            word, id, *at = line.split()
+            word, id, *times = line.split()
             if word == "attempt":
                 ledger.attempted.add(id)
             else:
                 ledger.status[id] = int(word)
-                ledger.answered_at[id] = float(at[0])
+                ledger.answered_at[id], ledger.seconds[id] = map(float, times)
         return ledger
 
     @property
@@ -66,8 +68,9 @@ class Loader:
                 break
             id = f"{self._seed}-{number}-{count}"
             self._write(f"attempt {id}\n")
+            began = time.monotonic()
             status = self._post(connection, chance.choice(self._paths).format(id=id))
-            self._write(f"{status} {id} {time.monotonic():.6f}\n")
+            self._write(f"{status} {id} {time.monotonic():.6f} {time.monotonic() - began:.6f}\n")
         connection.close()
 
     def _write(self, line: str) -> None:

@@ -89,8 +89,8 @@ def gunicorn_command(port: int, *options: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", SHOP, bind, "--workers=2", "--log-level=warning", *options]
 
 
-def worker_command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "flask", "--app", SHOP, "events", "worker", *options]
+def events_command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "flask", "--app", SHOP, "events", *words]
 
 
 def is_alive(pid: int) -> bool:
@@ -129,3 +129,9 @@ def wait_for(condition: Callable[[], T], otherwise: str, seconds: float = 60) ->
             return found
         assert time.monotonic() < until, f"{otherwise} within {seconds:.0f} s"
         time.sleep(0.02)
+
+
+def memory_of(pid: int) -> float:
+    """Return the resident memory of a process, in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

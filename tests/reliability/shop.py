@@ -67,7 +67,7 @@ def create_app() -> Flask:
 
 def engine_options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 6}}
+        return {"connect_args": {"timeout": 12}}
     return {"pool_pre_ping": True, "max_overflow": 50}
 
 
@@ -161,6 +161,6 @@ def register_events() -> None:
         events_manager.register(job.__name__, job, run="queued", retry=RETRY)
     events_manager.register("again", again, run="queued", retry=Retry(max_attempts=1))
     events_manager.register("now", sleep)
-    events_manager.register("now and queued", ok, run="queued")
-    events_manager.register("now and queued", sleep)
+    events_manager.register("both", ok, run="queued")
+    events_manager.register("both", sleep)
     events_manager.register("bad", bad, run="queued", retry=RETRY, timeout=TIMEOUT)

@@ -26,13 +26,13 @@ from tests.reliability.checker import Verdict
 from tests.reliability.checker import judge
 from tests.reliability.loader import Ledger
 from tests.reliability.processes import Running
+from tests.reliability.processes import events_command
 from tests.reliability.processes import free_port
 from tests.reliability.processes import gunicorn_command
 from tests.reliability.processes import kill
 from tests.reliability.processes import listens
 from tests.reliability.processes import running
 from tests.reliability.processes import wait_for
-from tests.reliability.processes import worker_command
 from tests.reliability.shop import Base
 from tests.reliability.shop import create_app
 from tests.reliability.shop import db
@@ -42,7 +42,7 @@ from tests.reliability.witness import Witness
 TIMES = {"claims.py": {"LEASE": 15.0}, "worker.py": {"HEARTBEAT": 4.0, "SWEEP": 5.0}}
 """Seconds: for how long a worker owns a job, and how often leases are renewed and looked at."""
 QUICKER = 5
-"""The quick tests run a copy of the product in which these are so many times shorter, and nothing else differs."""
+"""How many times shorter they are in the quick tests."""
 SEED = os.environ.get("RELIABILITY_SEED", "1")
 
 
@@ -75,7 +75,9 @@ class Stand:
             "SHOP_SQLALCHEMY_DATABASE_URI": url,
             FILE: str(folder / "witness.txt"),
         }
+        self.kind = "sqlite" if self.tables.is_sqlite else "postgresql"
         self._ledgers: list[Path] = []
+        self._attempted: list[str] = []
         self._fired: list[str] = []
         self._started = 0
 
@@ -86,10 +88,10 @@ class Stand:
                 connection.execute(text("PRAGMA journal_mode = WAL"))
         Base.metadata.create_all(self.tables.engine)
 
-    def hurry(self) -> None:
-        """Run a copy of the product that is QUICKER."""
-        self.lease, self.sweep = (seconds / QUICKER for seconds in (self.lease, self.sweep))
-        self.environment["PYTHONPATH"] = str(quicker_product(self._shared / "quicker"))
+    def hurry(self, quicker: float = QUICKER) -> None:
+        """Run a copy of the product whose TIMES are so many times shorter; nothing else differs."""
+        self.lease, self.sweep = (seconds / quicker for seconds in (self.lease, self.sweep))
+        self.environment["PYTHONPATH"] = str(quicker_product(self._shared / f"quicker-{quicker}", quicker))
 
     @cached_property
     def app(self) -> Flask:
@@ -109,6 +111,28 @@ class Stand:
         self._fired.append(id)
         return id
 
+    def attempted(self, id: str) -> None:
+        """Enter a request in the ledger that the loader does not make."""
+        self._attempted.append(id)
+
+    def accepted(self, id: str) -> None:
+        """Enter that a request was answered by 2xx."""
+        self._fired.append(id)
+
+    def add_order(self, id: str) -> None:
+        """Insert an order without an event."""
+        self.tables.execute("INSERT INTO orders (id, shipped) VALUES (:id, 0)", id=id)
+
+    def fire_many(self, name: str, count: int, prefix: str) -> None:
+        """Fire *count* events in transactions of 1,000."""
+        for start in range(0, count, 1000):
+            with self.app.app_context():
+                db.session.connection()
+                for number in range(start, min(start + 1000, count)):
+                    self.app.extensions["condor"].fire(Event(name, {}, f"{prefix}-{number}"))
+                db.session.commit()
+        self._fired += [f"{prefix}-{number}" for number in range(count)]
+
     def close(self) -> None:
         """Close the connections of this process."""
         self.tables.engine.dispose()
@@ -118,19 +142,19 @@ class Stand:
             self.app.extensions["condor"].log.engine.dispose()
 
     @contextmanager
-    def web(self, *options: str, port: int | None = None, **environment: str) -> Iterator[tuple[Running, int]]:
+    def web(self, *options: str, port: int | None = None) -> Iterator[tuple[Running, int]]:
         """Run gunicorn with the shop; yield it and its port once it listens."""
         port = port or free_port()
-        with self._run("web", gunicorn_command(port, *options), environment) as web:
+        with self._run("web", gunicorn_command(port, *options), {}) as web:
             wait_for(lambda: listens(port) or web.process.poll() is not None, f"gunicorn did not listen: {web.output}")
             yield web, port
 
     @contextmanager
-    def workers(self, *options: str, wait: bool = True, **environment: str) -> Iterator[Running]:
+    def workers(self, *options: str, wait: bool = True, environment: dict[str, str] | None = None) -> Iterator[Running]:
         """Run `flask events worker`, by default 2 processes of 4 threads; yield it once all have signed in."""
         options = options or ("--processes=2", "--threads=4")
         processes = next((int(option.partition("=")[2]) for option in options if "--processes" in option), 1)
-        with self._run("workers", worker_command(*options), environment) as workers:
+        with self._run("workers", events_command("worker", *options), environment or {}) as workers:
             if wait:
                 wait_for(lambda: self.count_signed_in(workers) == processes, f"no workers: {workers.output}")
             yield workers
@@ -189,7 +213,7 @@ class Stand:
     def ledger(self) -> Ledger:
         """What the loaders wrote, and what was fired in this process."""
         ledger = Ledger.read(*self._ledgers)
-        ledger.attempted.update(self._fired)
+        ledger.attempted.update(self._fired, self._attempted)
         ledger.status |= dict.fromkeys(self._fired, 201)
         return ledger
 
@@ -214,7 +238,7 @@ class Stand:
         return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob(f"{name}-*.log")))
 
 
-def quicker_product(folder: Path) -> Path:
+def quicker_product(folder: Path, quicker: float) -> Path:
     """Copy the product to *folder*, once, with shorter times; return the folder, to be put on the path."""
     copy = folder / "flask_condor"
     if copy.exists():
@@ -225,6 +249,6 @@ def quicker_product(folder: Path) -> Path:
         for setting, seconds in times.items():
             line = f"\n{setting} = {seconds}\n"
             assert line in source, f"{name} no longer holds {line!r}: bring TIMES up to date"
-            source = source.replace(line, f"\n{setting} = {seconds / QUICKER}\n")
+            source = source.replace(line, f"\n{setting} = {seconds / quicker}\n")
         (copy / name).write_text(source)
     return folder

@@ -16,7 +16,7 @@ ATOMICITY = "test_atomicity.py::test_an_event_is_run_exactly_when_its_order_is_c
 GRACE = "test_shutdown.py::test_jobs_that_outlast_the_grace_run_elsewhere_at_once_and_the_others_finish[{}-2]"
 KILLS = "test_kills.py::test_no_accepted_event_is_lost_when_{}_are_killed[{}-6 s]"
 LEASES = "test_leases.py::test_a_stopped_worker_loses_its_job_and_its_late_finish_is_refused[{}-quick]"
-LOCKS = "test_locks.py::test_a_short_lock_delays_requests_and_a_long_one_gives_503[8 s-sqlite]"
+LOCKS = "test_locks.py::test_a_short_lock_delays_requests_and_a_long_one_gives_503[9 s-sqlite]"
 ORDER = "test_commit_order.py::test_no_row_is_skipped_whatever_the_order_of_the_commits[1500-postgresql]"
 OUTAGES = "test_outages.py::test_"
 SQLITE, POSTGRESQL = "sqlite---worker-class=sync", "postgresql---worker-class=gthread --threads=4"

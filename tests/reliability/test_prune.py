@@ -1,0 +1,95 @@
+"""T17 (G26): a long history is pruned while events are fired, and the prune is killed; what is unfinished stays."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.reliability.loader import Ledger
+from tests.reliability.processes import events_command
+from tests.reliability.processes import running
+from tests.reliability.stand import Stand
+
+MOST_SLOWER = 2.0
+"""By what factor a prune may lengthen the slowest of 100 answers."""
+PATHS = ("/orders/ok/{id}", "/events/ok/{id}")
+SERIES = {
+    "sqlite": "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < :rows) SELECT n FROM n",
+    "postgresql": "SELECT n FROM generate_series(1, :rows) AS n",
+}
+EVENTS = """
+INSERT INTO condor_events (id, name, payload, is_replayable, is_orphan, source, fired_at, root_id, path)
+SELECT 'old-' || n, 'ok', '{{}}', true, false, 'handler', 1000, 'old-' || n, '[]' FROM ({series}) AS numbers
+"""
+DELIVERIES = """
+INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, due_at, attempt, losses, finished_at)
+SELECT 'old-' || n, 'x:ok', 'queued', 'default', 0, CASE WHEN n % 100 = 0 THEN 'dead' ELSE 'done' END, 1000, 1, 0, 1000
+FROM ({series}) AS numbers
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [100_000, 1_000_000])
+def test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows_no_fire(
+    stand: Stand, rows: int
+) -> None:
+    stand.fire("ok", "waiting", delay=3600)
+    fill(stand, rows)
+
+    with stand.web("--worker-class=gthread", "--threads=4") as (_, port):
+        with stand.load(port, *PATHS, seconds=10):
+            pass
+        before, fired = p99_of(stand.ledger), set(stand.ledger.status)
+        with stand.load(port, *PATHS, seconds=20) as loader:
+            kills = 0
+            while loader.process.poll() is None:
+                kills += prune_and_kill(stand, seconds=stand.chance.uniform(1, 4))
+        during = p99_of(stand.ledger, fired)
+        left = stand.tables.rows("SELECT count(*) FROM condor_events WHERE id LIKE 'old-%'")[0][0]
+        halves = unmatched(stand)
+        with running(events_command("prune", "--yes"), stand.environment, stand.folder / "prune.log") as prune:
+            assert prune.process.wait(900) == 0, prune.output.read_text()
+        with stand.load(port, "/events/ok/old-1", connections=1, requests=1):
+            pass
+
+    states = stand.tables.states()
+    stand.tell(
+        f"{rows} old rows; {kills} kills in mid-prune, {left} events left by them; {halves} half-deleted",
+        f"fire p99: {before * 1000:.0f} ms before, {during * 1000:.0f} ms during the prune",
+        f"after: {dict(states)}",
+    )
+    assert kills and halves == 0
+    assert not stand.tables.rows("SELECT id FROM condor_events WHERE id LIKE 'old-%' AND id <> 'old-1'")
+    assert states["pending"] == len(stand.ledger.acked)
+    assert during <= MOST_SLOWER * before
+
+
+def fill(stand: Stand, rows: int) -> None:
+    """Write events that ended in 1970, each with its delivery."""
+    for statement in (EVENTS, DELIVERIES):
+        stand.tables.execute(statement.format(series=SERIES[stand.kind]), rows=rows)
+
+
+def prune_and_kill(stand: Stand, seconds: float) -> bool:
+    """Start a prune, and kill it; return False when it had ended by itself."""
+    with running(events_command("prune", "--yes"), stand.environment, stand.folder / "killed.log") as prune:
+        time.sleep(seconds)
+        was_running = prune.process.poll() is None
+        prune.end(signal.SIGKILL)
+    return was_running
+
+
+def unmatched(stand: Stand) -> int:
+    """Count the deliveries without their event, and the old events without their delivery."""
+    orphans = "SELECT count(*) FROM condor_deliveries WHERE event_id NOT IN (SELECT id FROM condor_events)"
+    events = "SELECT count(*) FROM condor_events WHERE id LIKE 'old-%'"
+    bare = f"{events} AND id NOT IN (SELECT event_id FROM condor_deliveries)"
+    return sum(int(stand.tables.rows(query)[0][0]) for query in (orphans, bare))
+
+
+def p99_of(ledger: Ledger, without: set[str] | None = None) -> float:
+    """Return the seconds within which 99 of 100 answers came, for requests that are not in *without*."""
+    seconds = sorted(took for id, took in ledger.seconds.items() if id not in (without or ()))
+    return seconds[int(len(seconds) * 0.99)]
