@@ -37,7 +37,8 @@ def under_strace(call: str, number: int, command: list[str]) -> list[str]:
 @pytest.mark.parametrize("job", ["ok", "tx", "nest"])
 def test_a_worker_killed_at_any_write_loses_nothing_and_finishes_nothing_twice(stand: Stand, job: str) -> None:
     stand.hurry()
-    points = []
+    points: list[str] = []
+    status = -1
     for call in CALLS[stand.kind]:
         for number in range(1, MOST):
             stand.add_order(id := f"{call}-{number}")
