@@ -34,7 +34,7 @@ from .errors import DriverMissing
 from .errors import LogUnavailable
 from .errors import shorten
 
-BUSY = 7.0
+BUSY = 10.0
 """Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
 READING = "condor_reading"
 """The execution option of a transaction that only reads: on SQLite it takes no write lock."""

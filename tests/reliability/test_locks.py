@@ -34,7 +34,7 @@ def locked(stand: Stand, seconds: float) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize("long", [9.0, pytest.param(15.0, marks=pytest.mark.slow)], ids=lambda long: f"{long:.0f} s")
+@pytest.mark.parametrize("long", [13.0, pytest.param(15.0, marks=pytest.mark.slow)], ids=lambda long: f"{long:.0f} s")
 def test_a_short_lock_delays_requests_and_a_long_one_gives_503(stand: Stand, long: float) -> None:
     with stand.web("--worker-class=gthread", "--threads=4") as (_, port), stand.workers() as workers:
         with stand.load(port, *PATHS, seconds=BEARABLE + 2):
