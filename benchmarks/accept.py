@@ -9,16 +9,12 @@ the same bytes at ``synchronous=FULL`` and with huey's enqueue; one inside a tra
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import sqlite3
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +25,8 @@ from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import ctx
+from frame import keep
+from frame import parser_of
 from huey import SqliteHuey
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
@@ -149,12 +147,9 @@ def figures_of(taken: list[dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--fires", type=int, default=50, help="per round and contender")
+    parser = parser_of(__doc__, rounds=40, fires=50)
     parser.add_argument("--folder", type=Path, default=Path("."), help="on the disk to be measured")
     parser.add_argument("--postgresql", metavar="URL", help="an empty database, also measured")
-    parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
     with TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
@@ -164,21 +159,12 @@ def main() -> None:
     if options.postgresql:
         server = contenders_of(options.postgresql, "PostgreSQL: ")
         figures |= figures_of(measure(*server, options.rounds, options.fires))
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "sqlite": sqlite3.sqlite_version,
-        "versions": {name: version(name) for name in ("Flask-Condor", "sqlalchemy", "huey")},
-        "rounds": options.rounds,
-        "fires": options.fires,
-        "accepts": figures,
-    }
     print(f"{'':36}{'µs':>8}  ratio")
     for contender, figure in figures.items():
         compared = f"{figure['ratio']:6.2f} x {COMPARED[contender]}" if "ratio" in figure else ""
         print(f"{contender:36}{figure['us']:8.0f} {compared}")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    del options.postgresql
+    keep({"accepts": figures}, options, ("sqlalchemy", "huey"), shown=False)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,8 @@ measured in turn with the smallest, and the ratio is that of the two medians; th
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import statistics
-import sys
 import time
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from databases import new_database
@@ -26,6 +19,8 @@ from flask_condor.claims import claim
 from flask_condor.database import check_url
 from flask_condor.database import open_database
 from flask_condor.schema import ensure_schema
+from frame import keep
+from frame import parser_of
 from sqlalchemy import event
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
@@ -107,25 +102,18 @@ def compare(kind: str, sizes: list[tuple[int, int]], claims: int) -> dict[str, o
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, claims=200)
     parser.add_argument("--pending", type=int, nargs="+", default=[10**3, 10**4, 10**5, 10**6])
     parser.add_argument("--finished", type=int, nargs="+", default=[10**4, 10**5, 10**6, 10**7])
-    parser.add_argument("--claims", type=int, default=200)
     parser.add_argument("--kinds", nargs="+", default=["sqlite", "postgresql"])
-    parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
     by_pending = [(pending, options.finished[0]) for pending in options.pending]
     by_finished = [(options.pending[0], finished) for finished in options.finished]
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("Flask-Condor", "sqlalchemy", "psycopg")},
-        "claims": options.claims,
+    figures = {
         "by pending": {kind: compare(kind, by_pending, options.claims) for kind in options.kinds},
         "by finished": {kind: compare(kind, by_finished, options.claims) for kind in options.kinds},
     }
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(figures, options, ("sqlalchemy", "psycopg"), shown=False)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,11 @@ python benchmarks/dispatch.py [--jobs 0 1 3 10] [--rounds 40] [--fires 20000] [-
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
-import sys
 import time
-from importlib.metadata import version
-from pathlib import Path
 
+from frame import keep
+from frame import parser_of
 from peers import PEERS
 from peers import Fire
 from peers import make_jobs
@@ -42,27 +38,16 @@ def measure(jobs: int, rounds: int, fires: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, rounds=40, fires=20_000)
     parser.add_argument("--jobs", type=int, nargs="+", default=[0, 1, 3, 10])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--fires", type=int, default=20_000)
-    parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
-    versions = {name: version(name) for name, _ in PEERS.values() if name != "python"}
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": versions,
-        "rounds": options.rounds,
-        "fires": options.fires,
-        "jobs": {str(jobs): measure(jobs, options.rounds, options.fires) for jobs in options.jobs},
-    }
-    for jobs, figures in result["jobs"].items():
+    by_jobs = {str(jobs): measure(jobs, options.rounds, options.fires) for jobs in options.jobs}
+    for jobs, figures in by_jobs.items():
         print(f"\n{jobs} jobs         ns per fire   x bare loop")
         for name, figure in figures.items():
             print(f"{name:14} {figure['ns']:11.0f} {figure['ratio']:13.2f}")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    peers = [name for name, _ in PEERS.values() if name not in ("python", "Flask-Condor")]
+    keep({"jobs": by_jobs}, options, peers, shown=False)
 
 
 if __name__ == "__main__":

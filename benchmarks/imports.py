@@ -7,16 +7,15 @@ The bytecode is compiled by a first run, as pip does when it installs a wheel.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import re
 import statistics
 import subprocess
 import sys
-from importlib.metadata import version
-from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from frame import keep
+from frame import parser_of
 
 
 def import_time(module: str, bytecode: str) -> int:
@@ -31,27 +30,19 @@ def import_time(module: str, bytecode: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="also write the result there")
-    options = parser.parse_args()
+    options = parser_of(__doc__, rounds=20).parse_args()
     with TemporaryDirectory() as bytecode:
         import_time("flask_condor", bytecode)
         taken = [[import_time(name, bytecode) for name in ("flask_condor", "flask")] for _ in range(options.rounds)]
     ratios = [ours / flask for ours, flask in taken]
-    result = {
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in ("flask", "msgspec", "Flask-Condor")},
-        "rounds": options.rounds,
+    figures = {
         "milliseconds": {
             "flask_condor": round(statistics.median(ours for ours, _ in taken) / 1000, 1),
             "flask": round(statistics.median(flask for _, flask in taken) / 1000, 1),
         },
         "ratio": {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)},
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(figures, options, ("flask", "msgspec"))
 
 
 if __name__ == "__main__":

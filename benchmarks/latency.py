@@ -8,19 +8,16 @@ has returned; the job notes when it begins. PostgreSQL on 127.0.0.1, or CONDOR_T
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import random
 import statistics
-import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from databases import new_database
+from frame import keep
+from frame import parser_of
 from queue_app import NAME
 from queue_app import create_app
 from throughput import WORKER
@@ -70,22 +67,9 @@ def measure(kind: str, fires: int, idle: float) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fires", type=int, default=300)
-    parser.add_argument("--idle", type=float, default=30)
-    parser.add_argument("--json", type=Path, help="also write the result there")
-    options = parser.parse_args()
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("Flask-Condor", "sqlalchemy", "psycopg")},
-        "fires": options.fires,
-        "idle seconds": options.idle,
-        **{kind: measure(kind, options.fires, options.idle) for kind in ("sqlite", "postgresql")},
-    }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    options = parser_of(__doc__, fires=300, idle=30.0).parse_args()
+    figures = {kind: measure(kind, options.fires, options.idle) for kind in ("sqlite", "postgresql")}
+    keep(figures, options, ("sqlalchemy", "psycopg"))
 
 
 if __name__ == "__main__":

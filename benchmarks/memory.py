@@ -8,16 +8,13 @@ The resident memory (RSS) of the one worker process is read after each tenth; th
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from databases import new_database
+from frame import keep
+from frame import parser_of
 from throughput import WORKER
 from throughput import count
 from throughput import fill_condor
@@ -67,24 +64,13 @@ def growth(taken: list[float]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--deliveries", type=int, default=100_000)
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--json", type=Path, help="also write the result there")
-    options = parser.parse_args()
+    options = parser_of(__doc__, deliveries=100_000, events=100_000).parse_args()
     worker, server = of_worker(options.deliveries), of_web_server(options.events)
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("Flask-Condor", "flask", "gunicorn", "sqlalchemy")},
-        "deliveries": options.deliveries,
-        "events": options.events,
+    figures = {
         "MiB after each tenth": {"worker": worker, "web server": server},
         "growth after warm-up, MiB": {"worker": growth(worker), "web server": growth(server)},
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(figures, options, ("flask", "gunicorn", "sqlalchemy"))
 
 
 if __name__ == "__main__":

@@ -9,18 +9,15 @@ per request, of all its threads, is less sensitive to what else the machine does
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import sqlite3
 import statistics
-import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from frame import keep
+from frame import parser_of
 from views import load
 from views import served
 
@@ -67,11 +64,7 @@ def count_rows(database: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--json", type=Path, help="also write the result there")
-    options = parser.parse_args()
+    options = parser_of(__doc__, rounds=10, seconds=4).parse_args()
     with TemporaryDirectory() as folder:
         database = Path(folder, "condor.db")
         url = f"sqlite:///{database}"
@@ -82,13 +75,7 @@ def main() -> None:
             taken, used = measure(options.rounds, options.seconds, {"all": recording, "off": idle})
         rows = count_rows(database)
     ratios = [rates["all"] / rates["off"] for rates in taken]
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": {name: version(name) for name in ("flask", "gunicorn", "sqlalchemy", "Flask-Condor")},
-        "sqlite": sqlite3.sqlite_version,
-        "rounds": options.rounds,
-        "seconds": options.seconds,
+    figures = {
         "requests per second": {
             word: round(statistics.median(rates[word] for rates in taken)) for word in ("all", "off")
         },
@@ -96,9 +83,7 @@ def main() -> None:
         "processor time per request, microseconds": used,
         "rows": rows,
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(figures, options, ("flask", "gunicorn", "sqlalchemy"))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,8 @@ finish, so loading Python is not counted. huey deletes a job before it runs it; 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -22,10 +19,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from databases import new_database
+from frame import keep
+from frame import parser_of
 from sqlalchemy import create_engine
 from sqlalchemy import text
 
@@ -146,19 +144,10 @@ CONTENDERS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the result there")
-    options = parser.parse_args()
+    options = parser_of(__doc__, jobs=10_000, rounds=5).parse_args()
     taken = [{name: run(kind, options.jobs) for name, (run, kind) in CONTENDERS.items()} for _ in range(options.rounds)]
     ours, theirs = list(CONTENDERS)[::2], list(CONTENDERS)[1::2]
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("Flask-Condor", "sqlalchemy", "huey", "procrastinate")},
-        "rounds": options.rounds,
-        "jobs": options.jobs,
+    figures = {
         "deliveries per second": {
             name: round(statistics.median(rates[name] for rates in taken)) for name in CONTENDERS
         },
@@ -167,9 +156,7 @@ def main() -> None:
             for one, other in zip(ours, theirs, strict=True)
         },
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(figures, options, ("sqlalchemy", "huey", "procrastinate"))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,7 @@ One gunicorn worker serves both views, which are loaded in turn, the order swapp
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -20,9 +17,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from urllib.request import urlopen
+
+from frame import keep
+from frame import parser_of
 
 ADDRESS = "127.0.0.1:8477"
 
@@ -73,28 +72,17 @@ def wait_for_server(address: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--json", type=Path, help="also write the result there")
-    options = parser.parse_args()
+    options = parser_of(__doc__, rounds=10, seconds=4).parse_args()
     with served():
         taken = measure(options.rounds, options.seconds)
     ratios = [rates["/fires"] / rates["/calls"] for rates in taken]
-    result = {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": {name: version(name) for name in ("flask", "gunicorn", "Flask-Condor")},
-        "rounds": options.rounds,
-        "seconds": options.seconds,
+    figures = {
         "requests per second": {
             path: round(statistics.median(rates[path] for rates in taken)) for path in ("/fires", "/calls")
         },
         "ratio": {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)},
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(figures, options, ("flask", "gunicorn"))
 
 
 if __name__ == "__main__":
