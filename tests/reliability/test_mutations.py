@@ -18,6 +18,7 @@ KILLS = "test_kills.py::test_no_accepted_event_is_lost_when_{}_are_killed[{}-6 s
 LEASES = "test_leases.py::test_a_stopped_worker_loses_its_job_and_its_late_finish_is_refused[{}-quick]"
 LOCKS = "test_locks.py::test_a_short_lock_delays_requests_and_a_long_one_gives_503[9 s-sqlite]"
 ORDER = "test_commit_order.py::test_no_row_is_skipped_whatever_the_order_of_the_commits[1500-postgresql]"
+PRUNE = "test_prune.py::test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows_no_fire[{}]"
 OUTAGES = "test_outages.py::test_"
 SQLITE, POSTGRESQL = "sqlite---worker-class=sync", "postgresql---worker-class=gthread --threads=4"
 LATER = """
@@ -86,6 +87,34 @@ MUTATIONS = {
         [("deliveries.py", "    if held:\n        wake_workers(connection)\n", "")],
         [GRACE.format("postgresql")],
     ),
+    "T4 written after the commit": (
+        [("outbox.py", "        if connection is None:\n", "        if True:\n")],
+        ["test_crash_points.py::test_a_web_worker_killed_at_any_write_loses_nothing_that_it_accepted[sqlite]"],
+    ),
+    "T14 no delay": (
+        [("claims.py", "deliveries.c.due_at <= ", "deliveries.c.due_at - 60 <= ")],
+        ["test_delays.py::test_a_step_of_the_workers_clock_loses_no_job_and_runs_none_twice[postgresql-an hour on]"],
+    ),
+    "T14 leases end with the clock": (
+        [("worker.py", "abs(offset - before) > CLOCK_STEP", "False")],
+        ["test_delays.py::test_a_step_of_the_workers_clock_loses_no_job_and_runs_none_twice[sqlite-an hour on]"],
+    ),
+    "T17 events outlive their deliveries": (
+        [("prune.py", "connection.execute(delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES))", "pass")],
+        [PRUNE.format("sqlite-100000")],
+    ),
+    "T18 every run is remembered": (
+        [("hands.py", "            self._outcomes.append((grip, ", "            vars(self).setdefault('all', []).append(bytearray(500))\n            self._outcomes.append((grip, ")],
+        ["test_backlog.py::test_the_memory_of_workers_does_not_grow_with_the_backlog[100000-sqlite]"],
+    ),
+    "T24 the chain ends at the queue": (
+        [("log.py", "tuple(json.loads(row.path))", "()")],
+        ["test_bombs.py::test_a_queued_chain_ends_at_the_limit_of_its_depth_and_names_it[sqlite]"],
+    ),
+    "T26 what was cut short is done": (
+        [("records.py", '"done" if note is None or note.error is None else "dead"', '"done"')],
+        ["test_server_timeouts.py::test_a_job_cut_short_by_gunicorn_is_not_done_and_the_queued_one_runs[sqlite-sync, timeout]"],
+    ),
 }  # fmt: skip
 
 
@@ -96,7 +125,18 @@ def test_the_tests_of_a_promise_fail_when_it_is_broken(mutation: str, tmp_path: 
     break_package(tmp_path / "broken", changes)
 
     for test in tests:
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"tests/reliability/{test}"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n0",
+            "-m",
+            "",
+            "-p",
+            "no:cacheprovider",
+            f"tests/reliability/{test}",
+        ]
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "broken")}
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         print(mutation, *(line for line in run.stdout.splitlines() if line.startswith("E  ")), sep="\n")
