@@ -123,16 +123,6 @@ class Stand:
         """Insert an order without an event."""
         self.tables.execute("INSERT INTO orders (id, shipped) VALUES (:id, 0)", id=id)
 
-    def fire_many(self, name: str, count: int, prefix: str) -> None:
-        """Fire *count* events in transactions of 1,000."""
-        for start in range(0, count, 1000):
-            with self.app.app_context():
-                db.session.connection()
-                for number in range(start, min(start + 1000, count)):
-                    self.app.extensions["condor"].fire(Event(name, {}, f"{prefix}-{number}"))
-                db.session.commit()
-        self._fired += [f"{prefix}-{number}" for number in range(count)]
-
     def close(self) -> None:
         """Close the connections of this process."""
         self.tables.engine.dispose()

@@ -9,6 +9,8 @@ import pytest
 from tests.reliability.processes import Running
 from tests.reliability.processes import memory_of
 from tests.reliability.processes import wait_for
+from tests.reliability.rows import PENDING
+from tests.reliability.rows import fill
 from tests.reliability.stand import Stand
 
 MOST = 5.0
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("backlog", [100_000])
 def test_the_memory_of_workers_does_not_grow_with_the_backlog(stand: Stand, backlog: int) -> None:
-    stand.fire_many("ok", backlog, "x")
+    fill(stand, backlog, "x-", PENDING)
 
     with stand.workers() as workers:
         grown = growth_of(stand, workers, lambda: stand.tables.states()["done"], backlog)

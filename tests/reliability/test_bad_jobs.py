@@ -8,6 +8,8 @@ import pytest
 
 from tests.reliability.bad_jobs import DONE
 from tests.reliability.bad_jobs import KINDS
+from tests.reliability.rows import PENDING
+from tests.reliability.rows import fill
 from tests.reliability.stand import Stand
 
 BACKLOG = 60_000
@@ -18,7 +20,7 @@ PACE = 0.5
 @pytest.mark.slow
 def test_every_kind_of_bad_job_ends_and_others_keep_half_their_pace(stand: Stand) -> None:
     stand.hurry()
-    stand.fire_many("ok", BACKLOG, "ok")
+    fill(stand, BACKLOG, "ok-", PENDING)
 
     with stand.workers():
         stand.witnessed(lambda seen: len(seen.begun) > 1000, "no job was run")
