@@ -40,14 +40,13 @@ LAYERS = (
     ("appetite",),
     ("worker",),
     ("serving",),
-    ("current",),
-    ("extension",),
-    ("__init__",),
-    ("supervisor",),
+    ("current", "supervisor"),
     ("commands",),
     ("commands.shown",),
     ("commands.counting", "commands.pruning", "commands.stored", "commands.tables"),
     ("cli",),
+    ("extension",),
+    ("__init__",),
 )
 """The modules, lowest layer first: each imports only from the layers below its own, so there can be no cycle."""
 

@@ -11,6 +11,7 @@ from flask import Flask
 from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
+from flask_condor import EventLoop
 from flask_condor import EventsManager
 from flask_condor.attempt import Attempts
 from flask_condor.claims import ALONE
@@ -335,6 +336,26 @@ def test_a_job_that_runs_at_most_once_is_dead_when_its_worker_is_lost(manager: E
     lose(manager)
 
     assert (row(manager).state, row(manager).attempt) == ("dead", 1)
+
+
+def test_a_job_that_runs_at_most_once_is_dead_when_it_fails(manager: EventsManager) -> None:
+    fire(manager, "once")
+    [claimed] = claim_as(manager, "one").claims
+
+    outcome = Attempts(manager, replaceable=False).failed(claimed, 0.1, "no")
+
+    assert outcome.kind == "dead"
+
+
+def test_a_job_that_fires_without_an_end_is_dead_at_once(manager: EventsManager) -> None:
+    def loop(event: Event[Any], ctx: Context) -> None:
+        raise EventLoop("too long", ("looped", "looped"))
+
+    manager.register("looped", loop, run="queued")
+    fire(manager, "looped")
+    [claimed] = claim_as(manager, "one").claims
+
+    assert Attempts(manager, replaceable=False).run(claimed).kind == "dead"
 
 
 def test_a_lost_delivery_of_an_unknown_job_waits_for_a_worker_that_knows_its_rules(manager: EventsManager) -> None:

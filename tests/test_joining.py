@@ -445,14 +445,12 @@ def test_an_event_that_cannot_be_written_after_the_commit_is_told_of(
 
 
 @pytest.mark.parametrize("way", ["relative", "symlink", "hard link", "uri"])
-def test_another_name_of_the_same_file_is_the_same_database(
-    new_manager: NewManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_another_name_of_the_same_file_is_the_same_database(new_manager: NewManager, tmp_path: Path, way: str) -> None:
     path = tmp_path / "app.db"
+    from_instance = os.path.relpath(path, Flask("test").instance_path)
     engine = create_engine(f"sqlite:///{path}")
     Base.metadata.create_all(engine)
-    url = {"relative": "sqlite:///app.db", "uri": f"sqlite:///file:{path}?cache=private&uri=true"}.get(way)
+    url = {"relative": f"sqlite:///{from_instance}", "uri": f"sqlite:///file:{path}?cache=private&uri=true"}.get(way)
     if way == "symlink":
         (tmp_path / "log.db").symlink_to(path)
     elif way == "hard link":

@@ -84,7 +84,7 @@ class Attempts:
     def failed(self, claim: Claim, seconds: float, error: str) -> Outcome:
         """Return the outcome of an attempt that failed: to be tried again, or dead."""
         rules = self.rules_of(claim)
-        if claim.attempt >= rules.retry.max_attempts:
+        if rules.at_most_once or claim.attempt >= rules.retry.max_attempts:
             return Outcome(claim, "dead", seconds, error=error)
         return Outcome(claim, "failed", seconds, error=error, wait=rules.retry.wait_after(claim.attempt))
 

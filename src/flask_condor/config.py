@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from .errors import ConfigInvalid
+from .errors import SettingUnknown
 
 MAX_DESCENDANTS = 10_000
 """How many events one root event may lead to."""
@@ -43,8 +44,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def read(cls, settings: Mapping[str, t.Any]) -> Config:
         """Return the checked settings of ``app.config``.
 
+        :raises SettingUnknown: for a key that is none.
         :raises ConfigInvalid: naming the key, its value and what is expected.
         """
+        refuse_unknown(settings)
         job_errors = settings.get("CONDOR_JOB_ERRORS", "raise")
         if job_errors not in ("raise", "log"):
             raise ConfigInvalid("CONDOR_JOB_ERRORS", job_errors, "'raise' or 'log'")
@@ -74,3 +77,10 @@ def read_days(settings: Mapping[str, t.Any], key: str, default: float) -> float 
     if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= LONGEST_RETENTION:
         raise ConfigInvalid(key, days, "a number of days above 0, or None to keep all")
     return float(days)
+
+
+def refuse_unknown(settings: Mapping[str, t.Any]) -> None:
+    known = [f"CONDOR_{field.upper()}" for field in Config.__struct_fields__]
+    for key in settings:
+        if key.startswith("CONDOR_") and key not in known:
+            raise SettingUnknown(key, known)

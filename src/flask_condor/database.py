@@ -204,4 +204,6 @@ def cause_of(error: Exception) -> str:
         sqlite3.SQLITE_CORRUPT: "the database file is damaged. Restore it from a backup.",
         sqlite3.SQLITE_NOTADB: "the file is no SQLite database. Look at CONDOR_DATABASE_URL.",
     }
-    return known.get(code & 0xFF, f"{type(inner).__name__}: {shorten(t.cast(BaseException, inner))}")
+    told = f"{type(inner).__name__}: {shorten(t.cast(BaseException, inner))}"
+    hint = ". Is the server running, and CONDOR_DATABASE_URL right?" if type(inner).__module__ == "psycopg" else ""
+    return known.get(code & 0xFF, told + hint)

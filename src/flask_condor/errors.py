@@ -17,6 +17,15 @@ class ConfigInvalid(CondorError, ValueError):
         super().__init__(f"{key} is {value!r}: expected {expected}. Change it in app.config before Condor(app).")
 
 
+class SettingUnknown(CondorError, LookupError):
+    """A ``CONDOR_*`` key of ``app.config`` is no setting."""
+
+    def __init__(self, key: str, known: Sequence[str]) -> None:
+        near = get_close_matches(key, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+        super().__init__(f"{key} is no setting of Flask-Condor. {hint}")
+
+
 class AlreadyInitialised(CondorError, RuntimeError):
     """``Condor`` was put on the same app twice."""
 

@@ -9,6 +9,7 @@ from flask import Flask
 from flask import request_tearing_down
 
 from .after_response import AfterResponse
+from .cli import events
 from .config import Config
 from .current import forget_chain
 from .errors import AlreadyInitialised
@@ -47,6 +48,7 @@ class Condor:
         """Read the ``CONDOR_*`` settings of *app* and put its :class:`EventsManager` in ``app.extensions["condor"]``.
 
         :raises AlreadyInitialised: when the app has one. :raises ConfigInvalid: for a setting that means nothing.
+        :raises EventNotRegistered: for a schedule of an event that *register_events* does not register.
         :raises SessionInvalid: for a *session* that is no scoped session. :raises DatabaseUnsupported: when the event
             log is needed, and is to be kept in a database that is neither SQLite nor PostgreSQL.
         """
@@ -54,12 +56,14 @@ class Condor:
             raise AlreadyInitialised(app.name)
         manager = EventsManager(app, Config.read(app.config), self._session if session is None else session)
         app.extensions["condor"] = manager
+        app.cli.add_command(events)
         request_tearing_down.connect(forget_chain, app)
         app.wsgi_app = AfterResponse(app, app.wsgi_app, lambda: manager.registry.defers)  # type: ignore[method-assign]  # as Flask's docs add middleware
         register = register_events or self._register_events
         if register is not None:
             with app.app_context():
                 register()
+            manager.check_schedules()
         if manager.queueing.is_needed:
             manager.log.check()
         attend(manager)

@@ -39,7 +39,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     """Seconds that one attempt may take; None for no limit."""
     at_most_once: bool = False
-    """Whether a delivery whose worker was lost is dead at once, rather than run again."""
+    """Whether a delivery that failed, or whose worker was lost, is dead at once, rather than run again."""
     priority: int = 0
     """Higher ones are claimed first."""
     queue: str = "default"

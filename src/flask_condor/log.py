@@ -68,8 +68,9 @@ class Deliverable(t.Protocol):
 class Log:
     """The event log of one app; nothing is opened before it is first used.
 
-    Kept in ``CONDOR_DATABASE_URL``, else in Flask-SQLAlchemy's database when the app has that, else in an SQLite file
-    in the instance folder. The tables are made when there are none.
+    Kept in ``CONDOR_DATABASE_URL`` (a relative path is one in the instance folder), else in Flask-SQLAlchemy's
+    database when the app has that, else in an SQLite file in the instance folder. The tables are made when there are
+    none.
     """
 
     def __init__(self, app: Flask, config: Config) -> None:
@@ -111,9 +112,11 @@ class Log:
         return engine
 
     def _own_url(self) -> URL:
-        if self._config.database_url:
-            return check_url(self._config.database_url, SETTING)
-        return URL.create("sqlite", database=str(Path(self._app.instance_path, "condor.db")))
+        url = check_url(self._config.database_url or "sqlite:///condor.db", SETTING)
+        path = url.database or ""
+        if url.get_backend_name() != "sqlite" or path.startswith("file:"):
+            return url
+        return url.set(database=str(Path(self._app.instance_path, path)))
 
     def _engine_of_app(self) -> Engine | None:
         extension = self._app.extensions.get("sqlalchemy")
@@ -147,7 +150,7 @@ class Log:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads; raises as :meth:`begin`."""
         if not self._has_tables:
-            with self.begin():
+            with self.begin("the event log was not read"):
                 pass
         with explained("the event log was not read"), self.engine.connect() as connection:
             with connection.execution_options(**{READING: True}).begin():

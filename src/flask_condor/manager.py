@@ -117,7 +117,7 @@ class EventsManager(Operating):
             the transaction of the same session when that is in the log's database.
         :param retry: how often a queued job is tried, and how long it waits between two attempts.
         :param timeout: seconds that one attempt of a queued job may take; it is then ended and counted as failed.
-        :param at_most_once: whether a queued job whose worker was lost is dead at once, rather than run again.
+        :param at_most_once: whether a queued job that failed, or whose worker was lost, is dead at once.
         :param priority: queued jobs of higher priority are started first. :param queue: the queue they wait in.
         :raises EventNameEmpty: and :raises EventInvalid: for a name that is none.
         :raises JobInvalid: for a job that cannot be called as ``job(event, ctx=ctx)``.

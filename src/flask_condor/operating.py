@@ -110,6 +110,14 @@ class Operating:
         """
         self.schedules.add(name, expression, payload, timezone)
 
+    def check_schedules(self) -> None:
+        """Make sure that each event scheduled so far is registered.
+
+        :raises EventNotRegistered: for the first that is not.
+        """
+        for schedule in self.schedules if "schedules" in vars(self) else ():
+            self.registry.registered_signal(schedule.name)
+
 
 def check_target(target: object) -> Target:
     if isinstance(target, str) and target:

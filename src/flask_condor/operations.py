@@ -124,7 +124,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
     return event
 
 
-ABSENT = "it was never stored, or was pruned. `flask events log` lists what there is."
+ABSENT = "it was never stored, or was pruned long after it ended."
 
 
 def jobs_to_run(registry: Registry, name: str, wanted: Sequence[object] | None = None) -> list[Job]:

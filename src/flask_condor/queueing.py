@@ -37,6 +37,8 @@ class Queueing:
         self._registry = registry
         self._is_on = False
         self._when_needed: Callable[[], object] = bool
+        self.on_accept: Callable[[], object] = bool
+        """Called when an event was handed to the outbox."""
         if config.database_url is not None:
             self.turn_on()
 
@@ -124,6 +126,7 @@ class Queueing:
             self.outbox.enqueue(event, queued, due, ctx, session)
         except LogUnavailable as refusal:
             return rest, refusal
+        self.on_accept()
         return rest, None
 
 

@@ -99,7 +99,7 @@ class Report:
             "dead now" if is_dead else f"tried again in {outcome.wait:.0f} s",
             claim.id,
             claim.attempt,
-            f"\n{rest}" if self._debug and rest else "",
+            f"\n{rest}" if rest and (is_dead or self._debug) else "",
             extra=extra_of("job_dead" if is_dead else "job_failed", claim),
         )
 

@@ -7,6 +7,7 @@ import os
 import time
 import typing as t
 from threading import Thread
+from threading import Timer
 
 import click
 from flask import request_started
@@ -19,6 +20,9 @@ if t.TYPE_CHECKING:
 
     from .manager import EventsManager
 
+PATIENCE = 3.0
+"""Seconds that a delivery may wait before a worker is looked for."""
+BETWEEN_LOOKS = 60.0
 SETTLING = 1.0
 """Seconds that an app is given to be set up before its jobs are run."""
 
@@ -28,11 +32,13 @@ logger = logging.getLogger(__name__)
 def attend(manager: EventsManager) -> None:
     """See to it that the queued jobs of an app do not wait unnoticed, once it has some.
 
-    The development server runs them in a thread of its own. Any other server looks once, at its first request,
-    whether a worker has been seen, and logs a warning when none has and deliveries wait.
+    The development server runs them in a thread of its own. Any other looks, soon after its first request and after
+    fires, once a minute at most, whether a worker has been seen, and logs a warning when none has and deliveries wait.
     """
     if not is_development_server():
-        manager.queueing.when_needed(lambda: request_started.connect(Lookout(manager).look, manager.app, weak=False))
+        lookout = Lookout(manager)
+        manager.queueing.on_accept = lookout.look
+        manager.queueing.when_needed(lambda: request_started.connect(lookout.first_request, manager.app, weak=False))
     elif not is_only_watching():
         manager.queueing.when_needed(lambda: start_worker(manager))
 
@@ -71,15 +77,25 @@ def work(manager: EventsManager) -> None:
 
 
 class Lookout:
-    """Looks once for a worker."""
+    """Looks for a worker now and then."""
 
     def __init__(self, manager: EventsManager) -> None:
         self._manager = manager
+        self._next = 0.0
 
-    def look(self, app: Flask, **_: t.Any) -> None:
-        request_started.disconnect(self.look, app)
-        if not app.testing:
-            Thread(target=self._tell, name="condor-lookout", daemon=True).start()
+    def first_request(self, app: Flask, **_: t.Any) -> None:
+        request_started.disconnect(self.first_request, app)
+        self.look()
+
+    def look(self) -> None:
+        """Look in a few seconds, in a thread; not within a minute of the last time, nor in tests."""
+        now = time.monotonic()
+        if now < self._next or self._manager.app.testing:
+            return
+        self._next = now + BETWEEN_LOOKS
+        timer = Timer(PATIENCE, self._tell)
+        timer.daemon = True
+        timer.start()
 
     def _tell(self) -> None:
         from .presence import waiting_unseen

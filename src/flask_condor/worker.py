@@ -170,7 +170,7 @@ class Worker:
         for grip in self._hands.hung():
             self._hands.give_up(grip.claim)
             seconds = time.monotonic() - t.cast(float, grip.began)
-            error = f"the job ran for longer than its timeout of {grip.limit:g} s, so its process is replaced"
+            error = f"the job ran for longer than its timeout of {grip.limit:g} s, and is given up"
             self._unwritten.append(self._attempts.failed(grip.claim, seconds, error))
             self.is_broken = True
             self._begin_to_end(self._plan.grace)
@@ -255,8 +255,10 @@ class Worker:
                 release(connection, self._unreleased, started=False)
                 release(connection, [one for one in interrupted if one not in once], started=True)
                 sign_out(connection, self._presence)
+                strangers = self._appetite.strangers(connection) if self._plan.once else []
                 kept = finish(connection, self._unwritten)
             self._report.outcomes(self._unwritten, kept)
+            self._report.strangers(strangers)
         except LogUnavailable as error_of_log:
             logger.error("%s What this worker had in hand runs again when its lease runs out.", error_of_log)
         self._report.totals(len(interrupted) - len(once))

@@ -57,11 +57,12 @@ class LazyGroup(click.Group):
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Run a command in the app's context, and tell errors in one line: exit status 2 for bad input, else 1."""
 
-    @with_appcontext
+    in_app = with_appcontext(function)
+
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            function(*args, **kwargs)
+            in_app(*args, **kwargs)
         except (LogUnavailable, SchemaMismatch) as error:
             raise click.ClickException(str(error)) from error
         except CondorError as error:
