@@ -15,6 +15,8 @@ from tests.reliability.stand import Stand
 LATE = 2.0
 """Seconds by which a job may be late when the workers are idle."""
 HOUR = 3600
+STEPS = 5
+"""How many, one after another, while the long jobs run."""
 QUICKER = 3
 """Makes the lease 5 s."""
 
@@ -55,7 +57,9 @@ def test_a_step_of_the_workers_clock_loses_no_job_and_runs_none_twice(stand: Sta
 
     with stand.workers(environment=clock) as workers:
         stand.witnessed(lambda seen: {note.id for note in seen.begun} >= set(long), "the jobs did not begin")
-        offset.write_text(str(step))
+        for steps in range(1, STEPS + 1):
+            offset.write_text(str(steps * step))
+            time.sleep(stand.lease / 2)
         stand.witnessed(lambda seen: len(seen.said("ended")) == len(long), "the jobs did not end")
         offset.write_text("0")
         stand.drain(120)
