@@ -64,7 +64,7 @@ def init_app(app: Flask) -> None:
     url = make_url(app.config["DATABASE_URL"])
     if url.database and url.get_backend_name() == "sqlite":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
+    engine = create_engine(url, connect_args={"timeout": 20} if url.get_backend_name() == "sqlite" else {})
     with engine.begin() as connection:
         for table in Base.metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))

@@ -18,7 +18,7 @@ import flask_condor
 LAYERS = (
     ("errors", "signals", "watch"),
     ("config", "due", "models", "payload", "retry"),
-    ("context", "database", "rates", "schema"),
+    ("context", "database", "family", "rates", "schema"),
     ("event", "statements"),
     ("job",),
     ("chain", "deferral"),

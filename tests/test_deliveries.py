@@ -15,6 +15,7 @@ from flask_condor import EventLoop
 from flask_condor import EventsManager
 from flask_condor.attempt import Attempts
 from flask_condor.claims import ALONE
+from flask_condor.claims import ANY
 from flask_condor.claims import LEASE
 from flask_condor.claims import Catch
 from flask_condor.claims import Claim
@@ -71,7 +72,9 @@ def claim_as(manager: EventsManager, worker: str, count: int = 100, **changes: A
     pairs = changes.pop("pairs", Attempts(manager, replaceable=False).pairs)
     with manager.log.begin() as connection:
         lanes = find_lanes(connection)
-        wish = Wish(worker=worker, count=count, lanes=lanes, pairs=pairs, is_idle=changes.pop("is_idle", True))
+        wish = Wish(
+            worker=worker, count=count, lanes=lanes, pairs=pairs, is_idle=changes.pop("is_idle", True), **changes
+        )
         return claim(connection, wish)
 
 
@@ -336,6 +339,23 @@ def test_a_job_that_runs_at_most_once_is_dead_when_its_worker_is_lost(manager: E
     lose(manager)
 
     assert (row(manager).state, row(manager).attempt) == ("dead", 1)
+
+
+def test_a_lost_delivery_holds_up_no_other_once_empty_hands_were_waited_for(manager: EventsManager) -> None:
+    for _ in range(2):
+        if not rows(manager):
+            fire(manager, "plain")
+        claim_one(manager)
+        lose(manager)
+    fire(manager, "plain", 3)
+
+    waiting = claim_as(manager, "busy", is_idle=False)
+    going_on = claim_as(manager, "busy", is_idle=False, bold=1)
+    taking_it = claim_as(manager, "busy", is_idle=False, bold=ANY)
+
+    assert (waiting.claims, waiting.wants_empty_hands) == ([], True)
+    assert ([one.was_lost for one in going_on.claims], going_on.is_all) == ([False] * 3, True)
+    assert [one.was_lost for one in taking_it.claims] == [True]
 
 
 def test_a_job_that_runs_at_most_once_is_dead_when_it_fails(manager: EventsManager) -> None:

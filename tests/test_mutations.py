@@ -221,11 +221,11 @@ MUTATIONS = {
         [UNAVAILABLE + "a_database_that_has_become_read_only"],
     ),
     "queued: descendants counted without a lock": (
-        [("log.py", "connection.execute(lock, ", "(connection, lock, ")],
+        [("family.py", "connection.execute(lock, ", "(connection, lock, ")],
         [QUEUED + "a_descendant_waits_for_one_that_is_not_committed_yet_before_it_counts"],
     ),
     "queued: one descendant too many": (
-        [("log.py", "> MAX_DESCENDANTS", "> MAX_DESCENDANTS + 1")],
+        [("family.py", "if count > MAX_DESCENDANTS:", "if count > MAX_DESCENDANTS + 1:")],
         [QUEUED + "the_limit_of_descendants_holds_across_runs_exactly"],
     ),
     "G8 a connection that crosses a fork": (

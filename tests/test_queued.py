@@ -25,10 +25,11 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import JobsFailed
 from flask_condor import ctx
-from flask_condor import log as log_module
+from flask_condor import family
 from flask_condor.context import Delivery
 from flask_condor.due import NOW
 from flask_condor.errors import DelayInvalid
+from flask_condor.errors import EventIdTaken
 from flask_condor.errors import EventLoop
 from flask_condor.errors import EventNotRegistered
 from flask_condor.errors import JobNotFindable
@@ -37,6 +38,7 @@ from flask_condor.event import Cause
 from flask_condor.event import Family
 from flask_condor.event import Origin
 from flask_condor.log import event_from
+from flask_condor.log import write_event
 from flask_condor.models import events
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine
@@ -455,7 +457,8 @@ def test_the_limit_of_descendants_holds_across_runs_exactly(
     def multiply(event: Event[Any], ctx: Context) -> None:
         ctx.events.fire(Event("y"))
 
-    monkeypatch.setattr(log_module, "MAX_DESCENDANTS", limit)
+    monkeypatch.setattr(family, "MAX_DESCENDANTS", limit)
+    monkeypatch.setattr(family, "NEARLY", 0.0)
     on_both.register("x", multiply, run="queued")
     on_both.register("y", one, run="queued")
     on_both.fire(Event("x"))
@@ -486,7 +489,8 @@ def test_the_limit_of_descendants_holds_for_two_that_fire_at_once(
         for _ in range(10):
             ctx.events.fire(Event("y"))
 
-    monkeypatch.setattr(log_module, "MAX_DESCENDANTS", 15)
+    monkeypatch.setattr(family, "MAX_DESCENDANTS", 15)
+    monkeypatch.setattr(family, "NEARLY", 0.0)
     on_both.register("x", multiply, run="queued")
     on_both.register("y", one, run="queued")
     root = on_both.fire(Event("x"))
@@ -516,7 +520,8 @@ def test_a_descendant_waits_for_one_that_is_not_committed_yet_before_it_counts(
     def multiply(event: Event[Any], ctx: Context) -> None:
         ctx.events.fire(Event("y"))
 
-    monkeypatch.setattr(log_module, "MAX_DESCENDANTS", 1)
+    monkeypatch.setattr(family, "MAX_DESCENDANTS", 1)
+    monkeypatch.setattr(family, "NEARLY", 0.0)
     on_both.register("x", multiply, run="queued")
     on_both.register("y", one, run="queued")
     root = event_from_log(on_both, on_both.fire(Event("x")).id)
@@ -532,7 +537,7 @@ def test_a_descendant_waits_for_one_that_is_not_committed_yet_before_it_counts(
 
     second = Thread(target=run)
     with on_both.log.begin() as connection:
-        log_module.write_event(connection, first, "null", [], NOW)
+        write_event(connection, first, "null", [], NOW)
         second.start()
         second.join(1)
     second.join(30)
@@ -698,3 +703,12 @@ def test_nothing_is_logged_when_all_goes_well(events_manager: EventsManager, cap
 
     assert caplog.messages == []
     assert accepted(events_manager) == ["x"]
+
+
+def test_the_id_of_another_event_is_refused_with_its_name(on_both: EventsManager) -> None:
+    for name in ("x", "y"):
+        on_both.register(name, one, run="queued")
+    on_both.emit("x", id="order-1")
+
+    with pytest.raises(EventIdTaken, match="id 'order-1' is that of an event 'x' in the event log, so 'y'"):
+        on_both.emit("y", id="order-1")

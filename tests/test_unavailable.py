@@ -349,3 +349,21 @@ def test_a_statement_that_postgresql_refuses_leaves_the_transaction_usable(
         assert accepted(manager) == ["x"]
         engine.dispose()
         manager.log.engine.dispose()
+
+
+def test_a_view_whose_event_cannot_be_accepted_answers_503(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    app = Flask("test", instance_path=str(tmp_path))
+    app.config["CONDOR_DATABASE_URL"] = "sqlite:////proc/nothing/condor.db"
+    Condor(app)
+    app.extensions["condor"].register("x", job, run="queued")
+
+    @app.get("/")
+    def view() -> str:
+        app.extensions["condor"].fire(Event("x"))
+        return "accepted"
+
+    answer = app.test_client().get("/")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "event x was not accepted" in caplog.text
+    assert "accepted" not in answer.text

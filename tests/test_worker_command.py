@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask_condor.models import deliveries
 from flask_condor.models import workers
 from sqlalchemy import select
+from sqlalchemy import update
 
 from tests.apps import queued
 from tests.databases import run_on_server
@@ -366,3 +368,16 @@ def test_what_the_app_does_not_register_is_parked_and_told_once(bench: Bench) ->
     assert [row.attempt for row in bench.rows()] == [0] * 3 + [1]
     assert bench.log().count("job tests.apps.queued:ok is not registered") == 1
     assert bench.stop(process) == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_once_takes_back_what_a_killed_worker_had(bench: Bench) -> None:
+    bench.fire("ok")
+    with bench.manager.log.begin() as connection:
+        connection.execute(
+            update(deliveries).values(state="running", worker="gone", attempt=1, lease_until=1.0, started_at=1.0)
+        )
+
+    assert bench.start("--once").wait(60) == 0
+
+    assert bench.states() == ["done"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .claims import ANY
 from .claims import Catch
 from .claims import Claim
 from .claims import Lane
@@ -31,6 +32,8 @@ SOLITUDE = 2
 """The attempt up to which a delivery that was lost is kept from others for its first second only."""
 PATIENCE = 2.0
 """Seconds to wait for empty hands before a delivery that was lost in its first attempt is taken all the same."""
+LONGEST_PATIENCE = 8.0
+"""Seconds after which one that was lost in a later attempt is; until then others go on without it."""
 
 
 class Appetite:
@@ -63,8 +66,8 @@ class Appetite:
         now = time.monotonic()
         self.is_there_more = self.is_there_more or now >= self.due_at
         if not self._hands:
-            self._alone = None
-        elif self._alone is not None or (self._emptying is not None and not self._is_impatient()):
+            self._alone = self._emptying = None
+        elif self._alone is not None or (self._emptying is not None and self._boldness() == 0):
             return 0
         return self._hands.room() if self.is_there_more else 0
 
@@ -90,10 +93,10 @@ class Appetite:
     def take(self, catch: Catch) -> None:
         """Put what was claimed in hand, once the claim is committed."""
         self.is_there_more = not catch.is_all
-        if not catch.wants_empty_hands:
-            self._emptying = None
-        elif self._emptying is None:
+        if catch.wants_empty_hands:
             self._emptying = time.monotonic()
+        elif self._boldness() == ANY:
+            self._emptying = None
         if catch.is_alone and catch.claims:
             self._alone = catch.claims[0]
         self._hands.take(catch.claims, lambda one: self._attempts.rules_of(one).timeout)
@@ -114,9 +117,10 @@ class Appetite:
             lanes=self._lanes,
             pairs=self._attempts.pairs,
             is_idle=not self._hands,
-            is_patient=not self._is_impatient(),
+            bold=self._boldness(),
         )
         return claim(connection, wish)
 
-    def _is_impatient(self) -> bool:
-        return self._emptying is not None and time.monotonic() - self._emptying > PATIENCE
+    def _boldness(self) -> int:
+        waited = 0.0 if self._emptying is None else time.monotonic() - self._emptying
+        return 0 if waited <= PATIENCE else 1 if waited <= LONGEST_PATIENCE else ANY

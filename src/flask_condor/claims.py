@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import and_
 from sqlalchemy import bindparam
 from sqlalchemy import func
+from sqlalchemy import or_
 from sqlalchemy import select
 from sqlalchemy import text
 from sqlalchemy import update
@@ -27,6 +28,8 @@ LEASE = 15.0
 """Seconds for which a worker owns a delivery without renewing."""
 PARKED = 60.0
 """Seconds until a worker looks again at a delivery whose job is not registered for its event."""
+ANY = 1_000_000
+"""More attempts than any delivery has."""
 LOST = "lost"
 """Stands for the worker of a pending delivery whose worker was lost: it is claimed alone."""
 ALONE = ":alone"
@@ -61,9 +64,10 @@ IN_LANE = and_(
 )
 NAME = select(events.c.name).where(events.c.id == deliveries.c.event_id).scalar_subquery()
 IS_KNOWN = deliveries.c.job.in_(bindparam("jobs", expanding=True))
+IS_NOT_SHY = or_(deliveries.c.worker.is_(None), deliveries.c.attempt <= bindparam("bold"))
 DUE = (
     select(deliveries)
-    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), IS_KNOWN)
+    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), IS_KNOWN, IS_NOT_SHY)
     .order_by(deliveries.c.due_at, deliveries.c.id)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
@@ -120,15 +124,16 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """The events and jobs that it knows; the deliveries of others are left for a worker that knows them."""
     is_idle: bool
     """Whether it has nothing in hand."""
-    is_patient: bool = True
-    """Whether it waits for empty hands with a delivery that was lost in its first attempt."""
+    bold: int = 0
+    """The attempt up to which it takes a delivery whose worker was lost though it has others in hand; later ones it
+    leaves. At 0 it wants empty hands for the first such delivery, and takes nothing after it."""
 
 
 def claim(connection: Connection, wish: Wish) -> Catch:
     """Take at most so many deliveries that are due, of the highest priority first, and of those in turn by queue.
 
     One whose worker was lost before is taken alone, and only when this worker is idle, so that what kills its worker
-    is told apart from what merely was there; but one that is not patient takes it, the first time, with others.
+    is told apart from what merely was there; but a bold one takes it with others.
     """
     now = clock(connection)
     jobs = sorted({job for _, job in list(wish.pairs)})
@@ -136,8 +141,9 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     for queue, priority in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)
         values = {"lane_queue": queue, "lane_priority": priority, "now": now, "jobs": jobs, "count": room}
+        values["bold"] = wish.bold or ANY
         found = connection.execute(DUE, values).all()
-        shy = next((at for at, row in enumerate(found) if is_shy(row, wish)), None)
+        shy = first_shy(found, wish)
         if shy == 0 and wish.is_idle and not rows:
             return Catch(*hold(connection, found[:1], wish, wish.worker + ALONE, now), is_all=False, is_alone=True)
         rows += found[:shy]
@@ -148,9 +154,9 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=True)
 
 
-def is_shy(row: Row[t.Any], wish: Wish) -> bool:
-    """Tell whether a delivery is to be claimed alone: its worker was lost."""
-    return row.worker is not None and (wish.is_patient or row.attempt > 1)
+def first_shy(rows: Sequence[Row[t.Any]], wish: Wish) -> int | None:
+    """Return the position of the first delivery whose worker was lost, if it is to be claimed alone."""
+    return None if wish.bold else next((at for at, row in enumerate(rows) if row.worker is not None), None)
 
 
 def hold(

@@ -66,6 +66,16 @@ class EventNotRegistered(CondorError, LookupError):
         )
 
 
+class EventIdTaken(CondorError, ValueError):
+    """The id given to an event is that of another in the event log; nothing was queued."""
+
+    def __init__(self, id: str, stored: str, name: str) -> None:
+        super().__init__(
+            f"id {id!r} is that of an event {stored!r} in the event log, so {name!r} with the same id was not queued."
+            " Derive the id from both the name and what happened, or leave it out."
+        )
+
+
 class EventLoop(CondorError, RuntimeError):
     """Events fire one another without an end; ``chain`` holds the names from the root to the refused event."""
 

@@ -13,7 +13,9 @@ from .cli import events
 from .config import Config
 from .current import forget_chain
 from .errors import AlreadyInitialised
+from .errors import LogUnavailable
 from .manager import EventsManager
+from .serving import answer_unavailable
 from .serving import attend
 
 if t.TYPE_CHECKING:
@@ -57,6 +59,8 @@ class Condor:
         manager = EventsManager(app, Config.read(app.config), self._session if session is None else session)
         app.extensions["condor"] = manager
         app.cli.add_command(events)
+        if LogUnavailable not in app.error_handler_spec[None][None]:
+            app.register_error_handler(LogUnavailable, answer_unavailable)
         request_tearing_down.connect(forget_chain, app)
         app.wsgi_app = AfterResponse(app, app.wsgi_app, lambda: manager.registry.defers)  # type: ignore[method-assign]  # as Flask's docs add middleware
         register = register_events or self._register_events

@@ -11,15 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import func
 from sqlalchemy import select
-from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine import Row
 
-from .config import MAX_DESCENDANTS
 from .database import READING
 from .database import check_backend
 from .database import check_url
@@ -27,11 +24,12 @@ from .database import explained
 from .database import is_in_memory
 from .database import open_database
 from .database import renew_after_fork
-from .errors import EventLoop
+from .errors import EventIdTaken
 from .event import Cause
 from .event import Event
 from .event import Family
 from .event import Origin
+from .family import refuse_large_family
 from .models import events
 from .payload import from_json
 from .schema import ensure_schema
@@ -51,8 +49,6 @@ if t.TYPE_CHECKING:
     from .job import Rules
 
 SETTING = "CONDOR_DATABASE_URL"
-SAME_FAMILY = 0x0FA
-"""The PostgreSQL advisory locks, one per root event, under which its descendants are counted."""
 
 
 class Deliverable(t.Protocol):
@@ -194,6 +190,7 @@ def write_event(
 
     :param payload: as :func:`~flask_condor.payload.to_json` gives it.
     :param replay_of: the id of the event that this one repeats.
+    :raises EventIdTaken: when that is of another name.
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
     row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of)
@@ -203,7 +200,15 @@ def write_event(
         write_deliveries(connection, event.id, jobs, due)
     if is_new and row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
+    if not is_new:
+        refuse_other_event(connection, event)
     return bool(is_new)
+
+
+def refuse_other_event(connection: Connection, event: Event[t.Any]) -> None:
+    stored = connection.scalar(select(events.c.name).where(events.c.id == event.id))
+    if stored not in (event.name, None):
+        raise EventIdTaken(event.id, stored, event.name)
 
 
 def columns_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
@@ -276,13 +281,3 @@ def event_from(row: Row[t.Any]) -> Event[t.Any]:
     cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
     origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id))
     return Event(row.name, from_json(row.payload), row.id, row.fired_at, origin)
-
-
-def refuse_large_family(connection: Connection, root_id: str, chain: tuple[str, ...]) -> None:
-    """Count the family of an event that has been written: an SQLite transaction that reads first may not write."""
-    if connection.dialect.name != "sqlite":
-        lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:root))")
-        connection.execute(lock, {"space": SAME_FAMILY, "root": root_id})
-    descendants = select(func.count()).where(events.c.root_id == root_id, events.c.root_id != events.c.id)
-    if t.cast(int, connection.scalar(descendants)) > MAX_DESCENDANTS:
-        raise EventLoop(f"one event {chain[0]!r} led to more than {MAX_DESCENDANTS:,} others", chain)

@@ -189,7 +189,8 @@ class EventsManager(Operating):
     ) -> Event[t.Any]:
         """Make an event and fire it; unlike :meth:`fire`, a name that nobody listens to is accepted.
 
-        :param data: the payload. :param id: the event's id; a UUIDv7 when not given.
+        :param data: the payload. :param id: the event's id; a UUIDv7 when not given. Fired again with the same id,
+            its queued jobs are not queued again; jobs that run in this process run each time.
         :raises: as :meth:`fire`, save EventNotRegistered.
         """
         event = Event(name, data, id or "")

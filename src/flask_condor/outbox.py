@@ -63,6 +63,7 @@ class Outbox:
         :param session: of SQLAlchemy; by default the app's, when that has a transaction open.
         :raises PayloadNotSerializable: when JSON cannot hold the payload; nothing is written.
         :raises LogUnavailable: when the log cannot be written; a joined transaction is as it was.
+        :raises EventIdTaken: when an event of another name has its id.
         :raises EventLoop: when the event's root has led to too many others.
         :raises SessionInvalid: for a *session* that is none.
         """

@@ -195,7 +195,8 @@ def rebuild(connection: Connection, now: float) -> int:
     What is restored: ``done`` and ``dead``, since the oldest delivery that still is in the log (minutes: of the last
     2 days). What is not, as no delivery keeps it, and so stays as it was: ``failed`` and ``lost`` attempts, and hours
     whose deliveries were pruned; the oldest hour may lack some. A dead delivery that was retried counts once, as what
-    became of it. On SQLite nobody else can write meanwhile.
+    became of it. Durations then are from the claim to the finish, so those of short jobs include the wait for a thread.
+    On SQLite nobody else can write meanwhile.
 
     :param now: seconds since 1970 UTC.
     """

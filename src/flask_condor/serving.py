@@ -10,16 +10,23 @@ from threading import Thread
 from threading import Timer
 
 import click
+from flask import current_app
+from flask import has_request_context
 from flask import request_started
 from flask.helpers import get_debug_flag
+from werkzeug.exceptions import ServiceUnavailable
 
 from .errors import CondorError
+from .errors import LogUnavailable
 
 if t.TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.sansio.response import Response
 
     from .manager import EventsManager
 
+RETRY_AFTER = 5
+"""Seconds after which a client may try again."""
 PATIENCE = 3.0
 """Seconds that a delivery may wait before a worker is looked for."""
 BETWEEN_LOOKS = 60.0
@@ -37,10 +44,16 @@ def attend(manager: EventsManager) -> None:
     """
     if not is_development_server():
         lookout = Lookout(manager)
-        manager.queueing.on_accept = lookout.look
+        manager.queueing.on_accept = lookout.accepted
         manager.queueing.when_needed(lambda: request_started.connect(lookout.first_request, manager.app, weak=False))
     elif not is_only_watching():
         manager.queueing.when_needed(lambda: start_worker(manager))
+
+
+def answer_unavailable(error: LogUnavailable) -> Response:
+    """Answer a request whose event could not be accepted with 503, and tell the app's log why."""
+    current_app.logger.error("%s", error, extra={"action": "log_unavailable"})
+    return ServiceUnavailable(retry_after=RETRY_AFTER).get_response()
 
 
 def is_development_server() -> bool:
@@ -86,6 +99,11 @@ class Lookout:
     def first_request(self, app: Flask, **_: t.Any) -> None:
         request_started.disconnect(self.first_request, app)
         self.look()
+
+    def accepted(self) -> None:
+        """Look, when an event was queued in a request."""
+        if has_request_context():
+            self.look()
 
     def look(self) -> None:
         """Look in a few seconds, in a thread; not within a minute of the last time, nor in tests."""

@@ -186,7 +186,7 @@ def place_of_fire() -> str:
 
 
 def tell_never_committed(deferral: Deferral, place: str) -> None:
-    if deferral.request and VIEW_RAISED in deferral.request.environ:
+    if sys.exc_info()[0] is not None or (deferral.request and VIEW_RAISED in deferral.request.environ):
         return
     deferral.logger.error(
         "event %s fired at %s was never committed: call commit(). What was to follow from it is dropped.",

@@ -87,7 +87,7 @@ class Worker:
         self._down: float | None = None
         self._clock_offset: float | None = None
         now = time.monotonic()
-        self._beat_at, self._sweep_at, self._upkeep_at = now + HEARTBEAT, now + SWEEP, now
+        self._beat_at, self._sweep_at, self._upkeep_at = now + HEARTBEAT, now if plan.once else now + SWEEP, now
 
     @property
     def is_stuck(self) -> bool:
