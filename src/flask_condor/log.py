@@ -37,6 +37,7 @@ from .schema import take_write_lock
 from .statements import ACCEPT
 from .statements import ADD_DELIVERIES
 from .statements import ADD_DELIVERIES_DUE_IN
+from .statements import ADD_DELIVERY
 from .statements import ADD_EVENT
 from .statements import CLOCK
 from .statements import NOTIFY
@@ -196,7 +197,7 @@ def write_event(
     row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of)
     if connection.dialect.name != "sqlite":
         is_new = connection.scalar(ACCEPT, row | columns_of(jobs, due))
-    elif is_new := connection.execute(ADD_EVENT, row).rowcount:
+    elif is_new := connection.exec_driver_sql(ADD_EVENT, tuple(row.values())).rowcount:
         write_deliveries(connection, event.id, jobs, due)
     if is_new and row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
@@ -225,12 +226,14 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
     """Write a pending delivery of the event for each of *jobs*, and wake the workers at commit."""
     if not jobs:
         return
-    is_sqlite = connection.dialect.name == "sqlite"
-    if not is_sqlite and due.at is None:
-        statement, when = ADD_DELIVERIES_DUE_IN, {"wait": due.wait}
-    else:
-        statement, when = ADD_DELIVERIES, {"due_at": time.time() + due.wait if due.at is None else due.at}
-    connection.execute(statement, [delivery_row(event_id, job) | when for job in jobs])
+    if connection.dialect.name == "sqlite":
+        at = time.time() + due.wait if due.at is None else due.at
+        rows = [(*delivery_row(event_id, job).values(), at) for job in jobs]
+        connection.exec_driver_sql(ADD_DELIVERY, rows if len(rows) > 1 else rows[0])
+        return
+    wait = {"wait": due.wait} if due.at is None else {"due_at": due.at}
+    statement = ADD_DELIVERIES_DUE_IN if due.at is None else ADD_DELIVERIES
+    connection.execute(statement, [delivery_row(event_id, job) | wait for job in jobs])
     wake_workers(connection)
 
 

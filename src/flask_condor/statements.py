@@ -7,7 +7,6 @@ from sqlalchemy import cast
 from sqlalchemy import func
 from sqlalchemy import insert
 from sqlalchemy import text
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.types import Double
 
 from .models import deliveries
@@ -18,7 +17,14 @@ CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
 NOTIFY = text("SELECT pg_notify('condor', '')")
 """Wakes the workers when the transaction commits."""
 
-ADD_EVENT = sqlite_insert(events).on_conflict_do_nothing()
+ADD_EVENT = f"""
+    INSERT INTO condor_events ({", ".join(events.columns.keys())})
+    VALUES ({", ".join("?" * len(events.columns))}) ON CONFLICT DO NOTHING
+    """
+"""For SQLite, with the values in the order of the columns: as a statement of SQLAlchemy's it takes twice as long."""
+DELIVERY = ("event_id", "job", "run", "queue", "priority", "state", "attempt", "losses", "due_at")
+ADD_DELIVERY = f"INSERT INTO condor_deliveries ({', '.join(DELIVERY)}) VALUES ({', '.join('?' * len(DELIVERY))})"
+"""Likewise."""
 ADD_DELIVERIES = insert(deliveries)
 ADD_DELIVERIES_DUE_IN = insert(deliveries).values(due_at=CLOCK + bindparam("wait", type_=Double))
 
