@@ -33,7 +33,7 @@ def keep(figures: dict[str, Any], options: Namespace, packages: Iterable[str], *
     """
     result = {
         "python": sys.version.split()[0],
-        "sqlite": sqlite3.sqlite_version,
+        "sqlite version": sqlite3.sqlite_version,
         "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("Flask-Condor", *packages)},
         **{name: value for name, value in vars(options).items() if not isinstance(value, Path | None)},
