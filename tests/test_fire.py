@@ -175,3 +175,21 @@ def test_emit_works_from_any_function_and_thread(
     thread.join()
 
     assert ran == ["job"]
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a\0b", "\ud800"])
+def test_a_name_that_no_database_holds_is_refused(events_manager: EventsManager, name: str) -> None:
+    with pytest.raises(CondorError, match="an event's name (has at most 255 characters|is .*may not hold NUL)"):
+        events_manager.emit(name)
+
+
+def test_an_id_that_no_database_holds_is_refused_before_anything_is_queued(
+    events_manager: EventsManager, make_job: MakeJob, ran: list[str]
+) -> None:
+    events_manager.register("x", make_job("now"))
+    events_manager.register("x", make_job("queued"), run="queued")
+
+    with pytest.raises(CondorError, match="an event's id has at most 255 characters, this one 300"):
+        events_manager.emit("x", id="i" * 300)
+
+    assert ran == []

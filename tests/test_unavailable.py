@@ -21,6 +21,7 @@ from flask_condor import EventsManager
 from flask_condor import database as database_module
 from flask_condor.errors import LogUnavailable
 from flask_condor.errors import SchemaMismatch
+from flask_condor.log import Log
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
 from sqlalchemy import event as sqlalchemy_event
@@ -182,7 +183,9 @@ def test_a_folder_that_is_gone(tmp_path: Path, make_job: MakeJob, ran: list[Any]
     manager.log.engine.dispose()
     shutil.rmtree(folder)
 
-    with refused(manager, ran, "event x was not accepted: the database file cannot be opened"):
+    with refused(
+        manager, ran, "event x was not accepted: the database file .*log.db was deleted or moved while in use"
+    ):
         pass
     folder.mkdir()
     with refused(manager, ran, "event x was not accepted: "):
@@ -367,3 +370,24 @@ def test_a_view_whose_event_cannot_be_accepted_answers_503(tmp_path: Path, caplo
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "event x was not accepted" in caplog.text
     assert "accepted" not in answer.text
+
+
+def test_a_file_that_was_deleted_in_use_accepts_nothing_more_and_a_new_one_does(
+    app: Flask, events_manager: EventsManager
+) -> None:
+    events_manager.register("x", job, run="queued")
+    events_manager.fire(Event("x"))
+    path = Path(app.instance_path, "condor.db")
+
+    for file in Path(app.instance_path).glob("condor.db*"):
+        file.unlink()
+    with pytest.raises(LogUnavailable, match="condor.db was deleted or moved while in use. Restore it, or restart"):
+        events_manager.fire(Event("x"))
+    assert not path.exists()
+    new = Log(app, events_manager.config)
+    with new.begin():
+        pass
+    events_manager.fire(Event("x"))
+
+    assert len(accepted(events_manager)) == 1
+    new.engine.dispose()

@@ -11,6 +11,7 @@ from contextlib import suppress
 from socket import socketpair
 from threading import Thread
 
+from .file_guard import identity_of
 from .watch import Watch
 
 if t.TYPE_CHECKING:
@@ -102,6 +103,7 @@ class FileBell(Bell):
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._version: object = None
+        self._file: object = None
         self._watch: Watch | None = None
         self._written_at = 0.0
         with suppress(OSError):
@@ -116,6 +118,11 @@ class FileBell(Bell):
         if self._watch:
             self.slice = BRISK if time.monotonic() - self._written_at < FLUSH else REST
         before = self._version
+        file = identity_of(self._path)
+        if file != self._file and self._connection:
+            self._connection.close()
+            self._connection = None
+        self._file = file
         with suppress(sqlite3.Error):
             self._connection = self._connection or sqlite3.connect(self._path, isolation_level=None)
             self._version = self._connection.execute("PRAGMA data_version").fetchone()

@@ -33,6 +33,7 @@ from .errors import DatabaseUnsupported
 from .errors import DriverMissing
 from .errors import LogUnavailable
 from .errors import shorten
+from .file_guard import FileGuard
 
 BUSY = 10.0
 """Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
@@ -90,6 +91,7 @@ def open_database(url: URL, *, is_of_app: bool = False) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", set_up_connection)
         event.listen(engine, "begin", begin)
+        FileGuard(t.cast(str, url.database).removeprefix("file:").partition("?")[0]).watch(engine)
     if engine.dialect.name == "sqlite" and not is_of_app:
         event.listen(engine, "connect", use_wal)
         checkpointer = Checkpointer(t.cast(str, url.database))
@@ -194,6 +196,8 @@ def explained(what: str) -> Iterator[None]:
 
 def cause_of(error: Exception) -> str:
     inner = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(inner, FileNotFoundError):
+        return f"the database file {inner.filename} {inner.strerror}. Restore it, or restart to begin a new one."
     code = getattr(inner, "sqlite_errorcode", 0) or 0
     known = {
         sqlite3.SQLITE_BUSY: f"the database stayed locked for {BUSY:.0f} s. Find what holds a transaction open in it.",

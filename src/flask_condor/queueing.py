@@ -11,6 +11,7 @@ from .due import NOW
 from .due import due_from
 from .errors import LogUnavailable
 from .registry import refuse_namesakes
+from .registry import refuse_unstorable
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -119,6 +120,7 @@ class Queueing:
         due = due_from(delay, at) if is_delayed else NOW
         if self._registry.is_silent(event.name):
             return plan, None
+        refuse_unstorable(event.id, "id")
         queued = self._registry.jobs_of(event.name) if is_delayed else only_queued(plan)
         refuse_namesakes(event.name, queued)
         rest = () if is_delayed else tuple(call for call in plan if not is_queued(call))

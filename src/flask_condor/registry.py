@@ -45,6 +45,10 @@ if t.TYPE_CHECKING:
         def __call__(self, event: Event[t.Any], job: Call, entry: Entry) -> None: ...
 
 
+LONGEST = 255
+"""Characters of an event's name or id."""
+
+
 class Registry:
     """The jobs of one app; safe to change while other threads fire.
 
@@ -182,6 +186,20 @@ def check_name(name: object) -> None:
         raise EventInvalid(f"an event's name is a str, got {name!r}. Use a constant of events/event_names.py.")
     if not name:
         raise EventNameEmpty
+    refuse_unstorable(name, "name")
+
+
+def refuse_unstorable(text: str, what: str) -> None:
+    """Make sure that an event's name or id is one that every database can hold and index.
+
+    :raises EventInvalid: when it is longer than 255 characters, or has NUL or half a character in it.
+    """
+    if len(text) > LONGEST:
+        raise EventInvalid(
+            f"an event's {what} has at most {LONGEST} characters, this one {len(text):,}: {text[:40]!r}..."
+        )
+    if "\0" in text or not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise EventInvalid(f"an event's {what} is {text!r}: it may not hold NUL or half a character (a surrogate).")
 
 
 def check_run(run: str) -> None:
