@@ -443,7 +443,7 @@ def test_an_event_that_a_job_fires_tells_its_cause_its_root_and_its_path(
 def run_in_worker(manager: EventsManager, name: str = "x", delivery_id: int = 1) -> Any:
     """Run the newest delivery as a worker does, by what is in the log alone."""
     with manager.log.read() as connection:
-        row = connection.execute(select(events).where(events.c.name == name).order_by(events.c.id.desc())).first()
+        row = connection.execute(select(events).where(events.c.name == name).order_by(events.c.fired_at.desc())).first()
     path = queued(manager)[-1].job
     job = manager.registry.job_named(name, path)
     assert row is not None and job is not None
