@@ -209,7 +209,7 @@ MUTATIONS = {
         [QUEUED + "a_payload_that_json_would_change_is_refused_before_anything_happens"],
     ),
     "queued: an id twice on SQLite": (
-        [("statements.py", "sqlite_insert(events).on_conflict_do_nothing()", "sqlite_insert(events).prefix_with('OR REPLACE')")],
+        [("statements.py", 'len(events.columns))}) ON CONFLICT DO NOTHING', 'len(events.columns))}) ON CONFLICT (id) DO UPDATE SET name = name')],
         [QUEUED + "the_same_id_twice_is_one_event"],
     ),
     "queued: an id twice on PostgreSQL": (
