@@ -181,7 +181,7 @@ MUTATIONS = {
         [DEFECTS + "10_the_manager_is_no_global_two_apps_have_two"],
     ),
     "queued: no SAVEPOINT around what is written in the caller's transaction": (
-        [("joining.py", 'connection.exec_driver_sql("SAVEPOINT condor")', "pass"), ("joining.py", 'connection.exec_driver_sql("RELEASE SAVEPOINT condor")', "pass"), ("joining.py", 'connection.exec_driver_sql("ROLLBACK TO SAVEPOINT condor")', "pass")],
+        [("joining.py", 'execute("SAVEPOINT condor")', "pass"), ("joining.py", 'execute("RELEASE SAVEPOINT condor")', "pass"), ("joining.py", 'execute("ROLLBACK TO SAVEPOINT condor")', "pass")],
         [UNAVAILABLE + "a_statement_that_postgresql_refuses_leaves_the_transaction_usable"],
     ),
     "queued: a SAVEPOINT before any BEGIN of sqlite3": (

@@ -13,6 +13,7 @@ import sqlite3
 import time
 import typing as t
 import weakref
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,6 +154,15 @@ def execute_patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 def is_busy(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def executor_of(connection: Connection) -> Callable[..., t.Any]:
+    """Return what executes SQL text on *connection*: sqlite3 itself where it can, as SQLAlchemy takes 25 µs more each.
+
+    Its errors are then those of sqlite3.
+    """
+    raw = connection.connection.dbapi_connection
+    return raw.execute if isinstance(raw, sqlite3.Connection) else connection.exec_driver_sql
 
 
 class Checkpointer:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidRequestError
 
 from .database import execute_patiently
+from .database import executor_of
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -108,13 +109,14 @@ def savepoint(connection: Connection) -> Iterator[None]:
     raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
         execute_patiently(raw, "BEGIN IMMEDIATE")
-    connection.exec_driver_sql("SAVEPOINT condor")
+    execute = executor_of(connection)
+    execute("SAVEPOINT condor")
     try:
         yield
-        connection.exec_driver_sql("RELEASE SAVEPOINT condor")
+        execute("RELEASE SAVEPOINT condor")
     except BaseException:
         if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
             connection.invalidate()
         else:
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT condor")
+            execute("ROLLBACK TO SAVEPOINT condor")
         raise

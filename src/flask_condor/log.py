@@ -20,6 +20,7 @@ from sqlalchemy.engine import Row
 from .database import READING
 from .database import check_backend
 from .database import check_url
+from .database import executor_of
 from .database import explained
 from .database import is_in_memory
 from .database import open_database
@@ -197,7 +198,7 @@ def write_event(
     row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of)
     if connection.dialect.name != "sqlite":
         is_new = connection.scalar(ACCEPT, row | columns_of(jobs, due))
-    elif is_new := connection.exec_driver_sql(ADD_EVENT, tuple(row.values())).rowcount:
+    elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:
         write_deliveries(connection, event.id, jobs, due)
     if is_new and row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
@@ -228,8 +229,9 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
         return
     if connection.dialect.name == "sqlite":
         at = time.time() + due.wait if due.at is None else due.at
-        rows = [(*delivery_row(event_id, job).values(), at) for job in jobs]
-        connection.exec_driver_sql(ADD_DELIVERY, rows if len(rows) > 1 else rows[0])
+        execute = executor_of(connection)
+        for job in jobs:
+            execute(ADD_DELIVERY, (*delivery_row(event_id, job).values(), at))
         return
     wait = {"wait": due.wait} if due.at is None else {"due_at": due.at}
     statement = ADD_DELIVERIES_DUE_IN if due.at is None else ADD_DELIVERIES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import typing as t
 from collections.abc import Callable
@@ -106,8 +107,8 @@ class Outbox:
                 with savepoint(connection):
                     self._log.ensure_tables_in(connection)
                     write(connection)
-            except DBAPIError as error:
-                if is_busy(error.orig) and time.monotonic() - begun < AT_ONCE:
+            except (DBAPIError, sqlite3.Error) as error:
+                if is_busy(getattr(error, "orig", error)) and time.monotonic() - begun < AT_ONCE:
                     raise LogUnavailable(f"{not_accepted(event)}: {READ_BEFORE}") from error
                 raise
 
