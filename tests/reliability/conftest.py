@@ -1,4 +1,4 @@
-"""Fixtures: a stand with a new database."""
+"""Fixtures: a stand with a new database. Every test of this folder is marked: each takes the machine for a while."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from tests.databases import KINDS
 from tests.databases import new_database
 from tests.reliability.stand import SEED
 from tests.reliability.stand import Stand
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("reliability")
 
 
 @pytest.fixture(params=KINDS)
