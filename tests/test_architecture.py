@@ -42,6 +42,7 @@ LAYERS = (
     ("serving",),
     ("current", "supervisor"),
     ("commands",),
+    ("commands.loading",),
     ("commands.shown",),
     ("commands.counting", "commands.pruning", "commands.stored", "commands.tables"),
     ("cli",),

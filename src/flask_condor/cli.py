@@ -10,7 +10,11 @@ import click
 from flask.cli import ScriptInfo
 from flask.cli import pass_script_info
 
+from .commands.loading import Refused
+from .commands.loading import load_app
 from .commands.shown import LazyGroup
+from .commands.shown import command
+from .commands.shown import manager_here
 from .errors import CondorError
 
 if t.TYPE_CHECKING:
@@ -26,9 +30,19 @@ COMMANDS = {
 }
 
 
-@click.group("events", cls=LazyGroup, lazy=COMMANDS)
-def events() -> None:
-    """Run queued jobs, and look after the event log."""
+@click.group("events", cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True)
+@click.pass_context
+def events(ctx: click.Context) -> None:
+    """See what happens for each event, run queued jobs, and look after the event log."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        look_for_condor()
+
+
+@command
+def look_for_condor() -> None:
+    """Tell what to add where the app has no Condor yet."""
+    manager_here()
 
 
 @events.command("worker")
@@ -62,10 +76,10 @@ def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeou
 
     if not once:
         click.echo(f"Running queued jobs in {processes} x {threads} threads. Ctrl-C ends it.", err=True)
-        supervise(info.load_app, processes=processes, threads=threads, timeout=timeout, grace=graceful_timeout)
+        supervise(lambda: load_app(info), processes=processes, threads=threads, timeout=timeout, grace=graceful_timeout)
     try:
-        run_once(manager_of(info.load_app()), threads, float(graceful_timeout))
-    except CondorError as error:
+        run_once(manager_of(load_app(info)), threads, float(graceful_timeout))
+    except (CondorError, Refused) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -12,12 +12,16 @@ from importlib import import_module
 
 import click
 from flask import current_app
+from flask.cli import ScriptInfo
 from flask.cli import with_appcontext
 
 from ..errors import CondorError
 from ..errors import LogUnavailable
 from ..errors import SchemaMismatch
 from ..operating import check_target
+from .loading import TWO_LINES
+from .loading import Refused as Refused
+from .loading import load_app
 
 if t.TYPE_CHECKING:
     from ..manager import EventsManager
@@ -25,12 +29,6 @@ if t.TYPE_CHECKING:
 P = t.ParamSpec("P")
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object a line.")
-
-
-class Refused(click.ClickException):
-    """Bad input: told in one line, with exit status 2."""
-
-    exit_code = 2
 
 
 class LazyGroup(click.Group):
@@ -62,6 +60,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            if not current_app:
+                load_app(click.get_current_context().ensure_object(ScriptInfo))
             in_app(*args, **kwargs)
         except (LogUnavailable, SchemaMismatch) as error:
             raise click.ClickException(str(error)) from error
@@ -75,7 +75,7 @@ def manager_here() -> EventsManager:
     """Return the events manager of the current app."""
     manager: EventsManager | None = current_app.extensions.get("condor")
     if manager is None:
-        raise Refused(f"app {current_app.name!r} has no Condor: call Condor(app) where the app is made.")
+        raise Refused(f"app {current_app.name!r} has no Condor. {TWO_LINES}")
     return manager
 
 

@@ -1,0 +1,83 @@
+"""Loading the app for a command: what a broken or missing app did wrong, in one line that names the user's own code."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from pathlib import Path
+
+import click
+from flask.cli import NoAppException
+
+from ..errors import CondorError
+from ..errors import LogUnavailable
+from ..errors import shorten
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+    from flask.cli import ScriptInfo
+
+TWO_LINES = """Where it is made, add:
+    from flask_condor import Condor
+    Condor(app, register_events=register_events)"""
+"""What to add to an app, as a message ends with it."""
+NOT_OWN = ("<", f"{Path(os.__file__).parent}{os.sep}", f"{Path(__file__).parents[1]}{os.sep}")
+"""How the file of generated code begins, of the standard library, and of this package."""
+
+
+class Refused(click.ClickException):
+    """Bad input: told in one line, with exit status 2."""
+
+    exit_code = 2
+
+
+def load_app(info: ScriptInfo) -> Flask:
+    """Return the app that ``flask`` was started for.
+
+    :raises Refused: when there is none, or it cannot be loaded: then with the file and line of the user's own code.
+    :raises LogUnavailable: when it uses the event log while it is made, and that cannot be reached.
+    """
+    try:
+        return info.load_app()
+    except LogUnavailable:
+        raise
+    except Exception as error:  # whatever the user's code raises while it is imported or called
+        reason = reason_of(error)
+        if reason is None:
+            raise Refused(f"no app was found: {shorten(error)} {TWO_LINES}") from error
+        raise Refused(f"the app cannot be loaded: {reason}. Run `flask events doctor` to see what else.") from error
+
+
+def reason_of(error: Exception) -> str | None:
+    """Return what the app raised, and where, on one line; None when there is no app to raise anything."""
+    cause: BaseException = error
+    if isinstance(error, NoAppException):
+        within = error.__context__
+        if not (isinstance(within, ImportError) and within.__traceback__ and within.__traceback__.tb_next):
+            return None
+        cause = within
+    told = shorten(SyntaxError(cause.msg) if isinstance(cause, SyntaxError) else cause, 1000).rstrip(".")
+    kind = "" if isinstance(cause, CondorError) else type(cause).__name__
+    return ": ".join(part for part in (place_of(cause), kind, told) if part)
+
+
+def place_of(error: BaseException) -> str:
+    """Return "file:line" of the innermost line of the user's own code that *error* came from, or "" without any."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{shown_path(error.filename)}:{error.lineno}"
+    traceback, place = error.__traceback__, ""
+    while traceback is not None:
+        path = traceback.tb_frame.f_code.co_filename
+        place = f"{shown_path(path)}:{traceback.tb_lineno}" if is_own(path) else place
+        traceback = traceback.tb_next
+    return place
+
+
+def is_own(path: str) -> bool:
+    """Tell whether a file is the user's own, rather than of Python, of an installed package, or generated."""
+    return path.endswith(".py") and not path.startswith(NOT_OWN) and "site-packages" not in path
+
+
+def shown_path(path: str) -> str:
+    """Return *path* as seen from the current folder, where it is below that."""
+    return path.removeprefix(os.path.join(os.getcwd(), ""))
