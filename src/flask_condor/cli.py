@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from .manager import EventsManager
 
 COMMANDS = {
+    "list": "listing:list_events",
     "cancel": "stored:cancel",
     "db": "tables:db",
     "prune": "pruning:prune",

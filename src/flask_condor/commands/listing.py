@@ -1,0 +1,34 @@
+"""``flask events list``: which jobs run for which event, on one screen."""
+
+from __future__ import annotations
+
+import typing as t
+
+import click
+
+from ..reactions import reactions_to
+from .loading import shown_path
+from .shown import as_json
+from .shown import command
+from .shown import manager_here
+from .shown import show
+
+if t.TYPE_CHECKING:
+    from ..registry import Registry
+
+
+@click.command("list")
+@as_json
+@command
+def list_events(is_json: bool) -> None:
+    """Show all registered events and their jobs, in the order in which they run."""
+    rows = rows_of(manager_here().registry)
+    show(is_json, ["Event", "Run", "Job", "Registered"], rows, "No events were registered.")
+
+
+def rows_of(registry: Registry) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for name in sorted(registry.jobs):
+        jobs = [(job.run, job.path, shown_path(job.where)) for job in reactions_to(registry, name)]
+        rows += [(name, *job) for job in jobs or [(None, None, None)]]
+    return rows
