@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copyfile
 from threading import Timer
 
 import pytest
@@ -80,6 +81,47 @@ def test_a_wake_ends_the_wait_without_a_ring(file_bell: FileBell) -> None:
     assert not file_bell.wait(60)
 
     later.join()
+
+
+def test_it_makes_no_file_where_there_is_none(engine: Engine, tmp_path: Path) -> None:
+    engine.dispose()
+    (tmp_path / "log.db").unlink()
+    made = bell_of(engine)
+
+    made.wait(0.3)
+    made.close()
+
+    assert not (tmp_path / "log.db").exists()
+
+
+def test_a_deleted_file_rings_it_once_and_is_not_made_anew(file_bell: FileBell, tmp_path: Path) -> None:
+    (tmp_path / "log.db").unlink()
+
+    assert file_bell.wait(60)
+    assert not file_bell.wait(0.3)
+    assert not (tmp_path / "log.db").exists()
+
+
+def test_a_replaced_file_rings_it_and_its_commits_do(file_bell: FileBell, engine: Engine, tmp_path: Path) -> None:
+    engine.dispose()
+    copyfile(tmp_path / "log.db", tmp_path / "restored.db")
+    (tmp_path / "restored.db").replace(tmp_path / "log.db")
+
+    assert file_bell.wait(60)
+    assert not file_bell.wait(0.3)
+    commit(engine)
+    assert file_bell.wait(60)
+
+
+def test_a_file_named_by_a_uri_is_heard_too(engine: Engine, tmp_path: Path) -> None:
+    by_uri = open_database(make_url(f"sqlite:///file:{tmp_path / 'log.db'}?mode=rw&uri=true"))
+    made = bell_of(by_uri)
+    made.wait(0)
+
+    commit(engine)
+
+    assert made.wait(60)
+    made.close()
 
 
 def test_a_watch_tells_of_writes_to_its_file_and_its_log_only(tmp_path: Path) -> None:

@@ -119,9 +119,40 @@ def test_a_plain_postgresql_url_means_psycopg_3(scheme: str) -> None:
     assert url.drivername == "postgresql+psycopg" and url.password == "secret"
 
 
-def test_a_missing_driver_is_named_with_the_way_to_get_it() -> None:
-    with pytest.raises(DriverMissing, match=r"pg8000.*pip install 'flask-condor\[postgres\]'"):
-        open_database(check_url("postgresql+pg8000://host/name", "x"))
+@pytest.mark.parametrize("driver", ["pg8000", "psycopg2", "no_such_driver"])
+def test_a_missing_driver_is_named_with_the_way_to_do_without(driver: str) -> None:
+    told = rf"{driver}, .*not installed: install it, or write postgresql\+psycopg:// .*'flask-condor\[postgres\]'"
+
+    with pytest.raises(DriverMissing, match=told):
+        open_database(check_url(f"postgresql+{driver}://host/name", "x"))
+
+
+def test_our_own_missing_driver_is_named_with_the_extra_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(DriverMissing, match=r"driver psycopg, .*: run pip install 'flask-condor\[postgres\]'\.$"):
+        open_database(check_url("postgresql://host/name", "x"))
+
+
+def test_a_driver_of_sqlite_that_is_missing_needs_no_postgresql() -> None:
+    with pytest.raises(DriverMissing, match="pysqlcipher, .*: install it, or write sqlite:// in CONDOR_DATABASE_URL"):
+        open_database(check_url("sqlite+pysqlcipher:///x.db", "x"))
+
+
+def test_a_file_named_by_a_uri_is_the_one_whose_folder_is_made_and_that_is_checkpointed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = check_url(f"sqlite:///file:{tmp_path}/a%2520b/log.db?mode=rwc&uri=true", "x")
+    engine = open_database(url)
+
+    write_blobs(engine, 1, tmp_path / "a b/log.db")
+    before = (tmp_path / "a b/log.db").stat().st_size
+    write_blobs(engine, database.COMMITS_PER_CHECKPOINT, tmp_path / "a b/log.db")
+    engine.dispose()
+
+    assert (tmp_path / "a b/log.db").stat().st_size > before + 4000 * database.COMMITS_PER_CHECKPOINT // 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a b"]
 
 
 def test_opening_a_database_does_not_connect_to_it() -> None:
@@ -208,14 +239,14 @@ def test_a_checkpoint_is_left_to_the_process_that_is_at_it(sqlite_engine: Engine
     assert os.path.getsize(str(sqlite_engine.url.database)) > 4000 * database.COMMITS_PER_CHECKPOINT
 
 
-def write_blobs(engine: Engine, count: int) -> list[int]:
+def write_blobs(engine: Engine, count: int, path: Path | None = None) -> list[int]:
     """Write *count* pages in a transaction each; return the sizes of the write-ahead log after each."""
     sizes = []
     for _ in range(count):
         with engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS blobs (blob)")
             connection.exec_driver_sql("INSERT INTO blobs VALUES (zeroblob(4000))")
-        sizes.append(os.path.getsize(f"{engine.url.database}-wal"))
+        sizes.append(os.path.getsize(f"{path or engine.url.database}-wal"))
     return sizes
 
 
@@ -290,6 +321,26 @@ def test_older_tables_are_refused_until_they_are_upgraded(engine: Engine, monkey
         assert ensure_schema(connection) is False
         assert upgrade(connection) == (VERSION + 2, VERSION + 2)
         assert connection.execute(text("SELECT x FROM first")).scalars().all() == [1]
+
+
+def test_a_version_from_which_no_way_leads_is_refused_with_a_sentence(engine: Engine) -> None:
+    with engine.begin() as connection:
+        ensure_schema(connection)
+        connection.execute(update(versions).values(version=VERSION - 1))
+
+    with engine.begin() as connection, pytest.raises(SchemaMismatch, match="No way leads there from that version: res"):
+        upgrade(connection)
+
+
+def test_an_upgrade_makes_a_dropped_table_anew(engine: Engine) -> None:
+    with engine.begin() as connection:
+        ensure_schema(connection)
+        connection.execute(text("DROP TABLE condor_deliveries"))
+
+    with engine.begin() as connection:
+        assert upgrade(connection) == (VERSION, VERSION)
+
+    assert inspect(engine).get_indexes("condor_deliveries")
 
 
 def test_an_upgrade_that_fails_half_way_changes_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from flask_condor import Event
 from flask_condor import EventNotRegistered
 from flask_condor import EventsManager
 from flask_condor import ctx
+from flask_condor.errors import EventInvalid
 
 from tests.conftest import MakeJob
 
@@ -191,5 +193,19 @@ def test_an_id_that_no_database_holds_is_refused_before_anything_is_queued(
 
     with pytest.raises(CondorError, match="an event's id has at most 255 characters, this one 300"):
         events_manager.emit("x", id="i" * 300)
+
+    assert ran == []
+
+
+@pytest.mark.parametrize("is_queued", [True, False])
+@pytest.mark.parametrize("id", [7, 0, b"seven", ["seven"]])
+def test_an_id_that_is_no_text_is_refused_where_events_are_stored(
+    events_manager: EventsManager, make_job: MakeJob, ran: list[str], id: Any, is_queued: bool
+) -> None:
+    events_manager.register("x", make_job("now"))
+    events_manager.register("x" if is_queued else "y", make_job("queued"), run="queued")
+
+    with pytest.raises(EventInvalid, match=rf"an event's id is a str, got {re.escape(repr(id))}\."):
+        events_manager.fire(Event("x", id=id))
 
     assert ran == []

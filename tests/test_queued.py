@@ -144,6 +144,20 @@ def test_two_queued_jobs_of_one_name_are_refused_when_registered(events_manager:
         events_manager.register("x", *make, run="queued")
 
 
+def test_a_queued_job_whose_path_is_too_long_to_be_stored_is_refused_when_registered(
+    events_manager: EventsManager,
+) -> None:
+    def job(event: Event[Any], ctx: Context) -> None: ...
+
+    job.__qualname__ = "x" * 300
+
+    with pytest.raises(JobNotFindable, match="a job of event 'x' is called tests.test_queued:xxx.*318 characters long"):
+        events_manager.register("x", job, run="queued")
+    events_manager.register("x", job)
+    with pytest.raises(JobNotFindable):
+        events_manager.fire(Event("x"), delay=1)
+
+
 def test_two_jobs_of_one_name_are_refused_when_a_delay_would_queue_them(
     events_manager: EventsManager, nothing_written: Callable[[], bool]
 ) -> None:
@@ -344,7 +358,7 @@ def test_a_payload_that_json_would_change_is_refused_before_anything_happens(
             events_manager.fire(Event("x", payload), delay=delay)
 
         assert raised.value.path == path
-        assert str(raised.value).startswith(f"{path} is ")
+        assert str(raised.value).startswith((f"{path} is ", f"{path} has the key "))
     assert ran == []
     assert nothing_written()
 

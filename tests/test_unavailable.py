@@ -19,9 +19,12 @@ from flask_condor import Condor
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import database as database_module
+from flask_condor.database import explained
 from flask_condor.errors import LogUnavailable
 from flask_condor.errors import SchemaMismatch
 from flask_condor.log import Log
+from flask_condor.models import metadata
+from flask_condor.schema import upgrade
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
 from sqlalchemy import event as sqlalchemy_event
@@ -172,8 +175,26 @@ def test_a_folder_that_is_a_file(tmp_path: Path, make_job: MakeJob, ran: list[An
     (tmp_path / "folder").write_text("a file")
     manager = manager_at(f"sqlite:///{tmp_path}/folder/log.db", make_job)
 
-    with refused(manager, ran, "event x was not accepted: "):
+    with refused(
+        manager, ran, f"event x was not accepted: the folder {tmp_path}/folder cannot be made: File exists. Make"
+    ):
         pass
+
+
+def test_tables_that_were_dropped_under_a_running_app(database_url: str, make_job: MakeJob, ran: list[Any]) -> None:
+    manager = manager_at(database_url, make_job)
+    manager.fire(Event("x"))
+    with manager.log.begin() as connection:
+        metadata.drop_all(connection)
+
+    with refused(manager, ran, "event x was not accepted: table condor_events is gone: it was dropped, or this is ano"):
+        pass
+    with explained("the tables were not made"), manager.log.engine.begin() as connection:
+        upgrade(connection)
+    manager.fire(Event("x"))
+
+    assert accepted(manager) == ["x"]
+    manager.log.engine.dispose()
 
 
 def test_a_folder_that_is_gone(tmp_path: Path, make_job: MakeJob, ran: list[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,8 @@ def test_bad_arguments_are_refused_in_a_line(bench: Bench, options: tuple[str, .
     ("url", "told"),
     [
         ("mysql://nowhere/condor", "the event log cannot be kept in mysql"),
-        ("postgresql+pg8000://nowhere/condor", ""),
+        ("postgresql+pg8000://nowhere/condor", "the driver pg8000"),
+        (f"sqlite:///{__file__}/condor.db", f"the folder {__file__} cannot be made: File exists. Make it yourself"),
     ],
 )
 def test_what_can_never_work_ends_in_one_telling_line(
@@ -330,6 +332,31 @@ def test_a_lock_on_the_database_stops_no_worker(bench: Bench, tmp_path: Path) ->
 
     assert "Traceback" not in bench.log()
     assert bench.log().count("keeps trying") <= 1
+    assert bench.stop(process) == 0
+
+
+@only_on_sqlite
+def test_a_worker_whose_file_was_deleted_says_so_makes_none_and_goes_on_when_it_is_back(
+    bench: Bench, database_url: str, tmp_path: Path
+) -> None:
+    process = bench.start()
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"])
+    bench.manager.log.engine.dispose()
+
+    log = Path(database_url.removeprefix("sqlite:///"))
+    kept = shutil.copytree(log.parent, tmp_path / "kept", ignore=shutil.ignore_patterns("worker.log", "kept"))
+    for file in log.parent.glob(f"{log.name}*"):
+        file.unlink()
+    bench.wait_for(lambda: f"{log} was deleted or moved while in use" in bench.log())
+    time.sleep(1)
+    assert not log.exists()
+    shutil.copytree(kept, log.parent, dirs_exist_ok=True)
+    bench.wait_for(lambda: "the event log is back after" in bench.log())
+    bench.fire("ok")
+    bench.wait_for(lambda: bench.states() == ["done"] * 2)
+
+    assert bench.log().count("keeps trying") == 1
     assert bench.stop(process) == 0
 
 

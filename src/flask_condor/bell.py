@@ -8,9 +8,11 @@ import sqlite3
 import time
 import typing as t
 from contextlib import suppress
+from pathlib import Path
 from socket import socketpair
 from threading import Thread
 
+from .file_guard import file_of
 from .file_guard import identity_of
 from .watch import Watch
 
@@ -34,7 +36,7 @@ logger = logging.getLogger(__name__)
 def bell_of(engine: Engine) -> Bell:
     """Return the bell of the log's database: new writes ring it on SQLite, notifications on PostgreSQL."""
     if engine.dialect.name == "sqlite":
-        return FileBell(t.cast(str, engine.url.database))
+        return FileBell(file_of(engine.url))
     return ServerBell(engine) if engine.dialect.driver == "psycopg" else Bell()
 
 
@@ -95,7 +97,10 @@ class Bell:
 
 
 class FileBell(Bell):
-    """Rings when another connection has written to an SQLite file."""
+    """Rings when another connection has written to an SQLite file, and when the file was deleted or replaced.
+
+    It never makes one: a missing file stays missing, and the worker that it wakes tells of that.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -119,21 +124,30 @@ class FileBell(Bell):
             self.slice = BRISK if time.monotonic() - self._written_at < FLUSH else REST
         before = self._version
         file = identity_of(self._path)
-        if file != self._file and self._connection:
+        if file != self._file:
+            self._let_go()
+            self._file, self._version = file, None
+        with suppress(sqlite3.Error, OSError):
+            if self._connection is None:
+                self._connection = sqlite3.connect(existing(self._path), isolation_level=None, uri=True)
+            self._version = (file, *self._connection.execute("PRAGMA data_version").fetchone())
+        return self._version != before
+
+    def _let_go(self) -> None:
+        if self._connection:
             self._connection.close()
             self._connection = None
-        self._file = file
-        with suppress(sqlite3.Error):
-            self._connection = self._connection or sqlite3.connect(self._path, isolation_level=None)
-            self._version = self._connection.execute("PRAGMA data_version").fetchone()
-        return self._version != before
 
     def close(self) -> None:
         super().close()
         if self._watch:
             self._watch.close()
-        if self._connection:
-            self._connection.close()
+        self._let_go()
+
+
+def existing(path: str) -> str:
+    """Return the URI by which SQLite opens the file at *path*, and makes none where there is none."""
+    return f"{Path(path).resolve().as_uri()}?mode=rw"
 
 
 class ServerBell(Bell):

@@ -35,6 +35,7 @@ from .errors import DriverMissing
 from .errors import LogUnavailable
 from .errors import shorten
 from .file_guard import FileGuard
+from .file_guard import file_of
 
 BUSY = 10.0
 """Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
@@ -43,6 +44,7 @@ READING = "condor_reading"
 COMMITS_PER_CHECKPOINT = 200
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
+MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(condor_\w+)|relation \"(condor_\w+)\" does not exist")
 
 
 def check_url(text: str, where: str) -> URL:
@@ -84,18 +86,18 @@ def open_database(url: URL, *, is_of_app: bool = False) -> Engine:
     :raises DriverMissing: when the driver is not installed.
     """
     if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(file_of(url)).parent.mkdir(parents=True, exist_ok=True)
     try:
         engine = create_engine(url, **({"pool_pre_ping": True} if url.get_backend_name() == "postgresql" else {}))
     except (ImportError, NoSuchModuleError) as missing:
-        raise DriverMissing(url.get_driver_name()) from missing
+        raise DriverMissing(url.get_backend_name(), url.get_driver_name()) from missing
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", set_up_connection)
         event.listen(engine, "begin", begin)
-        FileGuard(t.cast(str, url.database).removeprefix("file:").partition("?")[0]).watch(engine)
+        FileGuard(file_of(url)).watch(engine)
     if engine.dialect.name == "sqlite" and not is_of_app:
         event.listen(engine, "connect", use_wal)
-        checkpointer = Checkpointer(t.cast(str, url.database))
+        checkpointer = Checkpointer(file_of(url))
         event.listen(engine, "commit", checkpointer.count)
         event.listen(engine, "checkin", checkpointer.checkpoint)
     renew_after_fork(engine)
@@ -208,6 +210,16 @@ def cause_of(error: Exception) -> str:
     inner = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(inner, FileNotFoundError):
         return f"the database file {inner.filename} {inner.strerror}. Restore it, or restart to begin a new one."
+    if isinstance(inner, OSError) and inner.filename:
+        return (
+            f"the folder {inner.filename} cannot be made: {inner.strerror}."
+            " Make it yourself, or let CONDOR_DATABASE_URL name a file in a folder that this user may write to."
+        )
+    if missing := MISSING_TABLE.search(str(inner)):
+        return (
+            f"table {missing[1] or missing[2]} is gone: it was dropped, or this is another database than before."
+            " Restore it, or run `flask events db upgrade` to make the tables anew, empty."
+        )
     code = getattr(inner, "sqlite_errorcode", 0) or 0
     known = {
         sqlite3.SQLITE_BUSY: f"the database stayed locked for {BUSY:.0f} s. Find what holds a transaction open in it.",

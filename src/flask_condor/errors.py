@@ -112,11 +112,11 @@ class RuleInvalid(CondorError, ValueError):
 class PayloadNotSerializable(CondorError, TypeError):
     """The payload of an event with a queued job is not what JSON can hold; no job has run and nothing is stored."""
 
-    def __init__(self, path: str, value: object, why: str) -> None:
+    def __init__(self, path: str, value: object, why: str, *, is_key: bool = False) -> None:
         self.path = path
+        said = f"has the key {shorten_repr(value)} " if is_key else f"is {shorten_repr(value)}, "
         super().__init__(
-            f"{path} is {shorten_repr(value)}, {why}. A queued job gets its payload from the event log, as JSON;"
-            " nothing was fired."
+            f"{path} {said}{why}. A queued job gets its payload from the event log, as JSON; nothing was fired."
         )
 
 
@@ -146,12 +146,12 @@ class ExtraMissing(CondorError, RuntimeError):
 class SchemaMismatch(LogUnavailable):
     """The tables of the event log are of another version than this code."""
 
-    def __init__(self, found: int, expected: int) -> None:
-        cure = (
-            f"Upgrade Flask-Condor in this environment: its code knows version {expected}."
-            if found > expected
-            else "Run `flask events db upgrade` once, while no worker runs."
-        )
+    def __init__(self, found: int, expected: int, *, has_way: bool = True) -> None:
+        cure = "Run `flask events db upgrade` once, while no worker runs."
+        if found > expected:
+            cure = f"Upgrade Flask-Condor in this environment: its code knows version {expected}."
+        elif not has_way:
+            cure = "No way leads there from that version: restore a backup, or drop the condor_ tables to begin anew."
         super().__init__(f"the event log's tables are of version {found}, and this code needs {expected}. {cure}")
 
 
@@ -168,8 +168,14 @@ class DatabaseUnsupported(CondorError, ValueError):
 class DriverMissing(LogUnavailable):
     """The package that talks to the event log's database is not installed."""
 
-    def __init__(self, driver: str) -> None:
-        super().__init__(f"no {driver} here to reach the event log: run pip install 'flask-condor[postgres]'.")
+    def __init__(self, backend: str, driver: str) -> None:
+        extra = "run pip install 'flask-condor[postgres]'"
+        ways = {
+            "psycopg": extra,
+            "postgresql": f"install it, or write postgresql+psycopg:// in CONDOR_DATABASE_URL and {extra}",
+        }
+        cure = ways.get(driver) or ways.get(backend) or f"install it, or write {backend}:// in CONDOR_DATABASE_URL"
+        super().__init__(f"the driver {driver}, which is to reach the event log, is not installed: {cure}.")
 
 
 class JobNotFindable(CondorError, ValueError):

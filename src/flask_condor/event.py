@@ -121,7 +121,7 @@ def _make_id_on_first_use(event: Event[t.Any]) -> str:
     """A text that no other event has: a UUIDv7 unless the event was made with another."""
     if not _id.__get__(event):
         with _making_id:
-            if not _id.__get__(event):
+            if _id.__get__(event) in ("", None):
                 _id.__set__(event, uuid7(event._made_at))
     given: str = _id.__get__(event)
     return given

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from urllib.parse import unquote
+from urllib.parse import urlsplit
 
 from sqlalchemy import event
+from sqlalchemy.engine import URL
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -38,6 +41,12 @@ class FileGuard:
     def _check(self, _: object, entry: ConnectionPoolEntry, __: object) -> None:
         if entry.info.get(NOTED) != identity_of(self._path):
             raise DisconnectionError
+
+
+def file_of(url: URL) -> str:
+    """Return the path of the SQLite file that *url* names, which may do so by a ``file:`` URI."""
+    name = url.database or ""
+    return unquote(urlsplit(name).path) if name.startswith("file:") else name
 
 
 def identity_of(path: str) -> tuple[int, int] | None:

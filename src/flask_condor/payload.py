@@ -56,7 +56,7 @@ def refuse_in(value: dict[t.Any, t.Any] | list[t.Any], path: str, depth: int) ->
         return
     for key, item in value.items():
         if type(key) is not str:
-            raise PayloadNotSerializable(path, key, f"a key of type {type(key).__name__}: JSON keys are texts")
+            raise PayloadNotSerializable(path, key, f"of type {type(key).__name__}: JSON keys are texts", is_key=True)
         refuse_surrogates(key, path)
         refuse_what_changes(item, f"{path}[{key!r}]", depth + 1)
 

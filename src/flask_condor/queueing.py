@@ -88,11 +88,13 @@ class Queueing:
     def record(self, event: Event[t.Any], plan: Plan, *, is_queued: bool) -> Recording | None:
         """Return what is to be told how each of *plan* ends, when runs are recorded.
 
+        :raises EventInvalid: for an id that the event log cannot hold.
         :param is_queued: whether the outbox writes the event.
         """
         signals = self._registry.signals
         if not signals.is_watched or not signals.enabled or (is_queued and not plan):
             return None
+        refuse_unstorable(event.id, "id")
         entries = self._registry.entries_of(event.name, plan)
         is_orphan = not plan and not self._registry.knows(event.name)
         return self.recorder.start(event, entries, is_orphan=is_orphan, awaits_event=is_queued)

@@ -16,6 +16,7 @@ from .errors import JobInvalid
 from .errors import JobNotFindable
 from .errors import JobRegisteredTwice
 from .errors import RunInvalid
+from .errors import shorten_repr
 from .job import Job
 from .job import Rules
 from .job import Run
@@ -46,7 +47,7 @@ if t.TYPE_CHECKING:
 
 
 LONGEST = 255
-"""Characters of an event's name or id."""
+"""Characters of an event's name or id, and of a queued job's path."""
 
 
 class Registry:
@@ -189,11 +190,13 @@ def check_name(name: object) -> None:
     refuse_unstorable(name, "name")
 
 
-def refuse_unstorable(text: str, what: str) -> None:
+def refuse_unstorable(text: object, what: str) -> None:
     """Make sure that an event's name or id is one that every database can hold and index.
 
-    :raises EventInvalid: when it is longer than 255 characters, or has NUL or half a character in it.
+    :raises EventInvalid: when it is no text, longer than 255 characters, or has NUL or half a character in it.
     """
+    if not isinstance(text, str):
+        raise EventInvalid(f"an event's {what} is a str, got {shorten_repr(text)}.")
     if len(text) > LONGEST:
         raise EventInvalid(
             f"an event's {what} has at most {LONGEST} characters, this one {len(text):,}: {text[:40]!r}..."
@@ -216,10 +219,15 @@ def refuse_double(function: JobFunction, name: str, run: Run, where: str, jobs: 
 def refuse_namesakes(name: str, jobs: Sequence[Deliverable]) -> None:
     """Make sure that a worker can tell the queued jobs of event *name* apart.
 
-    :raises JobNotFindable: when two have one path, as lambdas and closures of one function do.
+    :raises JobNotFindable: when two have one path, as lambdas and closures of one function do, or one is too long.
     """
     paths = [job.path for job in jobs]
     for path in paths:
+        if len(path) > LONGEST:
+            raise JobNotFindable(
+                f"a job of event {name!r} is called {path[:80]}…, {len(path):,} characters long, and the event log"
+                f" stores at most {LONGEST}. Define it in a module, and by a name, that are shorter."
+            )
         if paths.count(path) > 1:
             raise JobNotFindable(
                 f"two jobs of event {name!r} are both called {path}, so a worker cannot tell which one to run."

@@ -63,7 +63,9 @@ def take_write_lock(connection: Connection) -> None:
 def upgrade(connection: Connection) -> tuple[int | None, int]:
     """Bring the tables to this code's version, in the transaction of *connection*; return the old and new version.
 
-    :raises SchemaMismatch: when they are newer than this code.
+    A table that was dropped is made anew, empty.
+
+    :raises SchemaMismatch: when they are newer than this code, or so old that no way leads on.
     """
     lock(connection)
     found = version_in(connection)
@@ -72,18 +74,25 @@ def upgrade(connection: Connection) -> tuple[int | None, int]:
         return None, VERSION
     if found > VERSION:
         raise SchemaMismatch(found, VERSION)
+    if any(version not in MIGRATIONS for version in range(found, VERSION)):
+        raise SchemaMismatch(found, VERSION, has_way=False)
     for version in range(found, VERSION):
         MIGRATIONS[version](connection)
         connection.execute(update(versions).values(version=version + 1))
+    make_missing(connection)
     return found, VERSION
 
 
 def make_tables(connection: Connection) -> None:
+    make_missing(connection)
+    connection.execute(insert(versions).values(version=VERSION))
+
+
+def make_missing(connection: Connection) -> None:
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             connection.execute(CreateIndex(index, if_not_exists=True))
-    connection.execute(insert(versions).values(version=VERSION))
 
 
 def lock(connection: Connection) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from .appetite import Appetite
 from .attempt import Attempts
 from .bell import bell_of
+from .database import explained
 from .deliveries import Outcome
 from .deliveries import finish
 from .deliveries import heartbeat
@@ -72,7 +73,8 @@ class Worker:
         self._queueing = manager.queueing
         self._plan = plan
         self._attempts = Attempts(manager, replaceable=plan.replaceable)
-        self._bell = bell_of(self._log.engine)
+        with explained("the worker cannot start"):
+            self._bell = bell_of(self._log.engine)
         self._hands = Hands(plan.threads, self._attempts.run, self._bell.wake)
         self._presence = Presence.here(plan.threads, self._attempts.queues)
         self._appetite = Appetite(self._presence.id, self._hands, self._attempts)
