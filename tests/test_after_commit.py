@@ -569,7 +569,7 @@ def test_a_job_that_fails_is_logged_and_neither_the_commit_nor_the_session_is_ha
     events_manager.fire(Event("x"), session=session)
 
     assert ran == ["next", "next"]
-    assert errors_in(caplog) == ["job failing of event x failed: ValueError: no such address"] * 2
+    assert errors_in(caplog) == ["job failing of event x failed: ValueError: no such address; it is not run again"] * 2
     assert caplog.records[0].exc_info
     session.add(User(name="bob"))
     session.commit()
@@ -615,7 +615,9 @@ def test_a_teardown_function_that_fails_after_a_job_harms_neither_the_commit_nor
     session.commit()
 
     assert ran == ["one", "other"]
-    assert errors_in(caplog) == ["the app context of job one could not be closed"]
+    assert errors_in(caplog) == [
+        "the app context of job one could not be closed; the job has run: see the app's teardown functions"
+    ]
 
 
 def test_events_that_follow_from_their_own_commit_for_ever_are_stopped(

@@ -128,7 +128,7 @@ def test_the_log_policy_runs_all_logs_each_and_raises_nothing(
 
     assert ran == ["second", "second"]
     assert [record.getMessage() for record in caplog.records] == [
-        "job failing of event signed-up failed: ValueError: no such address"
+        "job failing of event signed-up failed: ValueError: no such address; it is not run again"
     ] * 2
     assert caplog.records[0].exc_info is not None
 
@@ -148,7 +148,12 @@ def test_both_policies_write_a_line_with_stable_extras_for_each_failure(
     (record,) = caplog.records
     extras = {key: vars(record)[key] for key in ("action", "event_id", "event_name", "job")}
     assert record.levelno == logging.ERROR
-    assert extras == {"action": "job_failed", "event_id": event.id, "event_name": "signed-up", "job": "failing"}
+    assert extras == {
+        "action": "job_failed",
+        "event_id": event.id,
+        "event_name": "signed-up",
+        "job": "tests.conftest:failing_job.<locals>.failing",
+    }
 
 
 @pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])

@@ -11,6 +11,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from .deferral import Deferral
 from .job import name_of
+from .line import tell
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -73,12 +74,14 @@ class Pending:
             if self._status[0] not in "5n":
                 deferral.run()
                 continue
-            deferral.logger.warning(
+            tell(
+                deferral.logger,
+                "job_dropped",
                 "job %s of event %s dropped: it was to run after the response, which was %s",
                 deferral.job,
                 deferral.event.name,
                 self._status,
-                extra=deferral.extra("job_dropped"),
+                **deferral.extras,
             )
 
 

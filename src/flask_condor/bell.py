@@ -12,8 +12,10 @@ from pathlib import Path
 from socket import socketpair
 from threading import Thread
 
+from .errors import shorten
 from .file_guard import file_of
 from .file_guard import identity_of
+from .line import tell
 from .watch import Watch
 
 if t.TYPE_CHECKING:
@@ -169,7 +171,7 @@ class ServerBell(Bell):
             try:
                 self._listen_once()
             except Exception as error:  # the listener's border: it must outlive every outage of the server
-                logger.debug("the bell is silent: %s", error)
+                tell(logger, "bell_silent", "the bell is silent: %s; the event log is polled", shorten(error))
                 time.sleep(RECONNECT)
 
     def _listen_once(self) -> None:

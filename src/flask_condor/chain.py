@@ -27,6 +27,8 @@ from .job import AsyncCall
 from .job import Step
 from .job import awaited_step
 from .job import name_of
+from .job import path_of
+from .line import tell
 from .signals import Call
 from .signals import Plan
 
@@ -178,14 +180,18 @@ class Chain:
         if isinstance(error, EventLoop) and not traceback:
             return name, error
         error.add_note(f"in job {name} of event {event.name!r}")
-        self.ctx.logger.error(
-            "job %s of event %s failed: %s: %s",
+        tell(
+            self.ctx.logger,
+            "job_failed",
+            "job %s of event %s failed: %s: %s; it is not run again",
             name,
             event.name,
             type(error).__name__,
             shorten(error),
-            exc_info=error if traceback else None,
-            extra={"action": "job_failed", "event_id": event.id, "event_name": event.name, "job": name},
+            error=error if traceback else None,
+            event_id=event.id,
+            event_name=event.name,
+            job=path_of(getattr(job, "receiver", job)),
         )
         return name, error
 

@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import StatementError
 
 from .errors import ConfigInvalid
 from .errors import DatabaseUnsupported
@@ -203,6 +204,8 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        if isinstance(error, StatementError):
+            error.hide_parameters = True  # a payload is among them, and the text of an error ends up in a log
         raise LogUnavailable(f"{what}: {cause_of(error)}") from error
 
 

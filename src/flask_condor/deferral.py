@@ -10,6 +10,8 @@ from .context import keep_request
 from .context import readable
 from .event import snapshot
 from .job import name_of
+from .job import path_of
+from .line import tell
 
 if t.TYPE_CHECKING:
     from .context import Context
@@ -26,6 +28,7 @@ class Deferral:
     def __init__(self, event: Event[t.Any], job: Call, run: Runner, ctx: Context) -> None:
         self.event = snapshot(event)
         self.job = name_of(job)
+        self.path = path_of(getattr(job, "receiver", job))
         self.logger = ctx.logger
         self._kept = keep_request()
         self.request = self._kept.request if self._kept else None
@@ -36,9 +39,11 @@ class Deferral:
         try:
             with readable(self._kept):
                 self._run()
-        except Exception:  # of the app's teardown functions: the job's own were turned into values before
-            self.logger.exception("the app context of job %s could not be closed", self.job)
+        except Exception as error:  # of the app's teardown functions: the job's own were turned into values before
+            what = "the app context of job %s could not be closed; the job has run: see the app's teardown functions"
+            tell(self.logger, "teardown_failed", what, self.job, error=error, **self.extras)
 
-    def extra(self, action: str) -> dict[str, str]:
-        """Return what a log line about this tells beside its sentence."""
-        return {"action": action, "event_id": self.event.id, "event_name": self.event.name, "job": self.job}
+    @property
+    def extras(self) -> dict[str, t.Any]:
+        """What a log line about this tells beside its sentence."""
+        return {"event_id": self.event.id, "event_name": self.event.name, "job": self.path}

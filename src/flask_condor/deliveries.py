@@ -48,9 +48,11 @@ class Reaped(msgspec.Struct, frozen=True):
     """A delivery whose worker was lost, and what became of it."""
 
     id: int
+    event_id: str
     name: str
     job: str
     attempt: int
+    worker: str
     is_dead: bool
 
 
@@ -171,7 +173,7 @@ def reap(connection: Connection, known: Known) -> list[Reaped]:
         losses = row.losses + alone
         is_dead = known.lost_for_good((row.name, row.job), row.attempt, losses, alone=alone)
         changes.append(taken_back(row, now, losses, is_dead=is_dead))
-        reaped.append(Reaped(row.id, row.name, row.job, row.attempt, is_dead))
+        reaped.append(Reaped(row.id, row.event_id, row.name, row.job, row.attempt, row.worker, is_dead))
         seconds = min(now, row.lease_until) - row.started_at
         runs.append(Finished(row.name, row.job, "dead" if is_dead else "lost", now, seconds))
     connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), changes)

@@ -21,6 +21,7 @@ from .errors import LogUnavailable
 from .joining import Joining
 from .joining import commits_by_itself
 from .joining import savepoint
+from .line import tell
 from .log import Deliverable
 from .log import Log
 from .log import write_deliveries
@@ -116,11 +117,14 @@ class Outbox:
         try:
             self._write_alone(event, write)
         except CondorError as error:
-            ctx.logger.error(
-                "event %s of a committed transaction is lost: %s",
+            tell(
+                ctx.logger,
+                "event_lost",
+                "event %s of a committed transaction is lost: %s Fire it again.",
                 event.name,
                 error,
-                extra={"action": "event_lost", "event_id": event.id, "event_name": event.name},
+                event_id=event.id,
+                event_name=event.name,
             )
 
 
@@ -132,7 +136,7 @@ class Written(Deferral):
 
     def __init__(self, event: Event[t.Any], ctx: Context) -> None:
         self.event = event
-        self.job = queued_jobs.__name__
+        self.job = self.path = queued_jobs.__name__
         self.logger = ctx.logger
         self.request = ctx.request
 

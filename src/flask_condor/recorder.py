@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from .errors import CondorError
 from .errors import shorten
 from .errors import shorten_repr
+from .line import tell
 from .recording import Recording
 from .recording import start_recording
 from .records import record_of
@@ -180,7 +181,7 @@ class Recorder:
             return self._meet(error, batch)
         if self._is_away:
             self._is_away = False
-            self._logger.warning("the event log is back", extra={"action": "recorder_back"})
+            tell(self._logger, "recorder_back", "the event log is back; what ran meanwhile is written down now")
         self._put_away(batch)
         self._wait_for_commit(batch, early)
         return len(batch)
@@ -205,22 +206,20 @@ class Recorder:
         if is_outage(error):
             if not self._is_away:
                 self._is_away = True
-                self._logger.error(
-                    "%s What ran is kept for later, up to %d events.",
-                    error,
-                    MOST,
-                    extra={"action": "recorder_away"},
-                )
+                tell(self._logger, "recorder_away", "%s What ran is kept for later, up to %d events.", error, MOST)
             return 0
         if len(batch) > 1:
             self._suspects = len(batch)
             return self._write_some()
         self._put_away(batch)
-        self._logger.error(
-            "the runs of event %s could not be recorded: %s",
+        tell(
+            self._logger,
+            "record_refused",
+            "the runs of event %s could not be recorded: %s; they are missing from the history",
             shorten_repr(batch[0].name),
             shorten(error),
-            extra={"action": "record_refused", "event_name": batch[0].name},
+            event_id=batch[0].id,
+            event_name=batch[0].name,
         )
         return 1
 
@@ -230,10 +229,12 @@ class Recorder:
         with self._adding:
             dropped, self._dropped = self._dropped, 0
         self._told_at = time.monotonic()
-        self._logger.warning(
+        tell(
+            self._logger,
+            "records_dropped",
             "the runs of %d events were not recorded: the event log cannot keep up, or is away.",
             dropped,
-            extra={"action": "records_dropped", "dropped": dropped},
+            dropped=dropped,
         )
 
 

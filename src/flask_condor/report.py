@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from .claims import Pair
 from .deliveries import Outcome
 from .deliveries import Reaped
+from .line import ACTIONS
+from .line import tell
 
 logger = logging.getLogger("flask_condor.worker")
 
@@ -39,15 +41,22 @@ class Report:
     def reaped(self, reaped: Sequence[Reaped]) -> None:
         """Tell which deliveries were taken back from workers that were lost."""
         for one in reaped:
-            logger.log(
-                logging.ERROR if one.is_dead else logging.WARNING,
+            tell(
+                logger,
+                "delivery_given_up" if one.is_dead else "delivery_reaped",
                 "job %s of event %s: its worker was lost in attempt %d; %s (delivery %d)",
                 one.job,
                 one.name,
                 one.attempt,
                 "dead now" if one.is_dead else "it is run again",
                 one.id,
-                extra={"action": "delivery_reaped", "delivery_id": one.id, "event_name": one.name, "job": one.job},
+                event_id=one.event_id,
+                event_name=one.name,
+                job=one.job,
+                delivery_id=one.id,
+                attempt=one.attempt,
+                worker=one.worker,
+                state="dead" if one.is_dead else "pending",
             )
 
     def strangers(self, pairs: Sequence[Pair]) -> None:
@@ -55,12 +64,15 @@ class Report:
         for name, job in pairs:
             if (name, job) not in self._told:
                 self._told.add((name, job))
-                logger.warning(
+                tell(
+                    logger,
+                    "job_unknown",
                     "job %s is not registered for event %s here: its deliveries wait for a worker that knows it."
                     " Was it renamed, or is it of a newer release?",
                     job,
                     name,
-                    extra={"action": "job_unknown", "event_name": name, "job": job},
+                    event_name=name,
+                    job=job,
                 )
 
     @property
@@ -72,26 +84,39 @@ class Report:
     def totals(self, interrupted: int) -> None:
         """Tell how many runs there were, and how many of what still ran were given back."""
         given_back = f"; {interrupted} interrupted and given back" if interrupted else ""
-        logger.info("the worker ends after %s%s", self.summary, given_back, extra={"action": "worker_ended"})
+        tell(
+            logger,
+            "worker_ended",
+            "the worker ends after %s%s",
+            self.summary,
+            given_back,
+            done=self.counts["done"],
+            failed=self.counts["failed"],
+            dead=self.counts["dead"],
+            interrupted=interrupted,
+        )
 
     def _ended(self, outcome: Outcome) -> None:
         claim = outcome.claim
         if outcome.kind == "done":
-            if logger.isEnabledFor(logging.INFO):
-                logger.info(
+            if logger.isEnabledFor(ACTIONS["job_done"]):
+                tell(
+                    logger,
+                    "job_done",
                     "job %s of event %s done in %.3f s (delivery %d, attempt %d)",
                     claim.job,
                     claim.event.name,
                     outcome.seconds,
                     claim.id,
                     claim.attempt,
-                    extra=extra_of("job_done", claim),
+                    **extras_of(outcome),
                 )
             return
         first, _, rest = (outcome.error or "").partition("\n")
         is_dead = outcome.kind == "dead"
-        logger.log(
-            logging.ERROR if is_dead else logging.WARNING,
+        tell(
+            logger,
+            "job_dead" if is_dead else "attempt_failed",
             "job %s of event %s failed: %s; %s (delivery %d, attempt %d)%s",
             claim.job,
             claim.event.name,
@@ -99,13 +124,16 @@ class Report:
             "dead now" if is_dead else f"tried again in {outcome.wait:.0f} s",
             claim.id,
             claim.attempt,
-            f"\n{rest}" if rest and (is_dead or self._debug) else "",
-            extra=extra_of("job_dead" if is_dead else "job_failed", claim),
+            f". Once that is mended: flask events retry {claim.id}" if is_dead else "",
+            details=rest if is_dead or self._debug else "",
+            **extras_of(outcome),
         )
 
     def _refused(self, outcome: Outcome) -> None:
         claim = outcome.claim
-        logger.warning(
+        tell(
+            logger,
+            "finish_refused",
             "job %s of event %s: its lease was lost while it ran, and another worker may have run it:"
             " this outcome (%s) is not written (delivery %d, attempt %d)",
             claim.job,
@@ -113,18 +141,21 @@ class Report:
             outcome.kind,
             claim.id,
             claim.attempt,
-            extra=extra_of("finish_refused", claim),
+            **extras_of(outcome),
         )
 
 
-def extra_of(action: str, claim: t.Any) -> dict[str, t.Any]:
+def extras_of(outcome: Outcome) -> dict[str, t.Any]:
+    claim = outcome.claim
     return {
-        "action": action,
-        "delivery_id": claim.id,
-        "attempt": claim.attempt,
         "event_id": claim.event.id,
         "event_name": claim.event.name,
         "job": claim.job,
+        "delivery_id": claim.id,
+        "attempt": claim.attempt,
+        "worker": claim.worker,
+        "seconds": outcome.seconds,
+        "state": "pending" if outcome.kind == "failed" else outcome.kind,
     }
 
 

@@ -18,6 +18,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from .errors import CondorError
 from .errors import LogUnavailable
+from .line import tell
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -52,7 +53,7 @@ def attend(manager: EventsManager) -> None:
 
 def answer_unavailable(error: LogUnavailable) -> Response:
     """Answer a request whose event could not be accepted with 503, and tell the app's log why."""
-    current_app.logger.error("%s", error, extra={"action": "log_unavailable"})
+    tell(current_app.logger, "log_unavailable", "%s The request is answered with 503.", error)
     return ServiceUnavailable(retry_after=RETRY_AFTER).get_response()
 
 
@@ -86,7 +87,7 @@ def work(manager: EventsManager) -> None:
             worker.open()
             worker.run()
     except CondorError as error:
-        logger.error("queued jobs are not run: %s", error, extra={"action": "worker_failed"})
+        tell(logger, "worker_failed", "queued jobs are not run until the server is started again: %s", error)
 
 
 class Lookout:
@@ -124,8 +125,8 @@ class Lookout:
             with self._manager.log.read() as connection:
                 waiting = waiting_unseen(connection)
         except CondorError as error:
-            logger.warning("%s", error, extra={"action": "log_lost"})
+            tell(logger, "look_failed", "it is not known whether a worker runs: %s", error)
             return
         if waiting:
             text = "%d waiting, no worker seen: run `flask events worker`"
-            logger.warning(text, waiting, extra={"action": "no_worker_seen"})
+            tell(logger, "no_worker_seen", text, waiting, waiting=waiting)

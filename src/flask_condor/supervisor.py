@@ -19,6 +19,8 @@ from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker as GunicornWorker
 
 from .errors import CondorError
+from .errors import shorten
+from .line import tell
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -108,8 +110,8 @@ class JobProcess(GunicornWorker):
         except (CondorError, click.ClickException) as error:
             self._give_up(str(error))
         except Exception as error:  # whatever the app raises while it is made
-            logging.getLogger(__name__).exception("the app could not be loaded")
-            self._give_up(f"the app could not be loaded: {type(error).__name__}: {error}")
+            tell(logging.getLogger(__name__), "app_not_loaded", "the app could not be loaded", error=error)
+            self._give_up(f"the app could not be loaded: {type(error).__name__}: {shorten(error)}")
 
     def run(self) -> None:
         worker = t.cast("Worker", self._worker)

@@ -23,6 +23,7 @@ from sqlalchemy.orm import scoped_session
 from .deferral import Deferral
 from .errors import SessionInvalid
 from .job import name_of
+from .line import tell
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -188,11 +189,14 @@ def place_of_fire() -> str:
 def tell_never_committed(deferral: Deferral, place: str) -> None:
     if sys.exc_info()[0] is not None or (deferral.request and VIEW_RAISED in deferral.request.environ):
         return
-    deferral.logger.error(
+    tell(
+        deferral.logger,
+        "event_never_committed",
         "event %s fired at %s was never committed: call commit(). What was to follow from it is dropped.",
         deferral.event.name,
         place,
-        extra=deferral.extra("event_never_committed") | {"fired_from": place},
+        **deferral.extras,
+        fired_from=place,
     )
 
 

@@ -16,6 +16,7 @@ from .event import Event
 from .event import Family
 from .event import Origin
 from .event import originate
+from .line import tell
 from .log import clock
 from .log import write_event
 from .operations import jobs_to_run
@@ -70,7 +71,8 @@ class Upkeep:
             step()
         except Exception as error:  # the worker's loop goes on, whatever the database does
             self._pause_until = time.monotonic() + BETWEEN_FAILURES
-            logger.error("upkeep of the event log failed: %s", shorten(error), extra={"action": "upkeep_failed"})
+            text = "upkeep of the event log failed: %s; it is tried again in %.0f s"
+            tell(logger, "upkeep_failed", text, shorten(error), BETWEEN_FAILURES)
             return False
         return True
 
@@ -107,11 +109,16 @@ class Upkeep:
             is_first = write_event(connection, event, schedule.payload, jobs, Due(at=tick))
         if not is_first:
             return
-        extra = {"action": "schedule_fired", "event_id": event.id, "event_name": name}
-        if jobs:
-            logger.info("schedule %s fired event %s", schedule.expression, name, extra=extra)
-        else:
-            logger.warning("schedule %s fired event %s, which has no job", schedule.expression, name, extra=extra)
+        tell(
+            logger,
+            "schedule_fired" if jobs else "schedule_unheard",
+            "schedule %s fired event %s%s",
+            schedule.expression,
+            name,
+            "" if jobs else ", which has no job: register one, or take the schedule out",
+            event_id=event.id,
+            event_name=name,
+        )
 
     def _prune_some(self) -> None:
         if time.monotonic() < self._next_prune:

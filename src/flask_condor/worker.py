@@ -21,6 +21,7 @@ from .deliveries import release
 from .errors import LogUnavailable
 from .errors import SchemaMismatch
 from .hands import Hands
+from .line import tell
 from .log import clock
 from .presence import Presence
 from .presence import be_seen
@@ -233,14 +234,15 @@ class Worker:
     def _lose_database(self, error: LogUnavailable) -> None:
         if self._down is None:
             self._down = time.monotonic()
-            logger.error("%s The worker claims nothing and keeps trying.", error, extra={"action": "log_lost"})
+            tell(logger, "log_lost", "%s The worker claims nothing and keeps trying.", error, worker=self._presence.id)
         time.sleep(RETRY)
 
     def _find_database(self) -> None:
         if self._down is None:
             return
         seconds = time.monotonic() - self._down
-        logger.warning("the event log is back after %.0f s", seconds, extra={"action": "log_found"})
+        text = "the event log is back after %.0f s; the worker goes on"
+        tell(logger, "log_found", text, seconds, worker=self._presence.id, seconds=seconds)
         self._down = None
         self._appetite.wake()
         self._sweep_at = time.monotonic() + SWEEP
@@ -262,7 +264,8 @@ class Worker:
             self._report.outcomes(self._unwritten, kept)
             self._report.strangers(strangers)
         except LogUnavailable as error_of_log:
-            logger.error("%s What this worker had in hand runs again when its lease runs out.", error_of_log)
+            text = "%s What this worker had in hand runs again when its lease runs out."
+            tell(logger, "left_without_log", text, error_of_log, worker=self._presence.id)
         self._report.totals(len(interrupted) - len(once))
         self._queueing.flush()
         self._bell.close()

@@ -29,6 +29,8 @@ def list_events(is_json: bool) -> None:
 def rows_of(registry: Registry) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name in sorted(registry.jobs):
-        jobs = [(job.run, job.path, shown_path(job.where)) for job in reactions_to(registry, name)]
+        jobs: list[tuple[object, ...]] = [
+            (job.run, job.path, shown_path(job.where)) for job in reactions_to(registry, name)
+        ]
         rows += [(name, *job) for job in jobs or [(None, None, None)]]
     return rows
