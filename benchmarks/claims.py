@@ -32,12 +32,13 @@ SERIES = {
     "postgresql": "WITH series AS (SELECT generate_series(1, :rows) AS n)",
 }
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}
-EVENTS = """INSERT INTO condor_events (id, name, payload, is_replayable, is_orphan, source, fired_at, root_id, path)
-    {series} SELECT :state || n, :name, '{{}}', true, false, 'app', n, :state || n, '[]' FROM series"""
+EVENTS = """INSERT INTO condor_events
+    (id, name, payload, is_replayable, is_orphan, source, fired_at, root_id, path, bus)
+    {series} SELECT :state || n, :name, '{{}}', true, false, 'app', n, :state || n, '[]', 'default' FROM series"""
 DELIVERIES = """INSERT INTO condor_deliveries
-    (event_id, job, run, queue, priority, state, due_at, attempt, losses, finished_at)
+    (event_id, job, run, queue, priority, state, due_at, attempt, losses, finished_at, bus)
     {series} SELECT :state || n, :job, 'queued', 'default', 0, :state, n, 0, 0,
-    CASE WHEN :state = 'pending' THEN NULL ELSE n END FROM series"""
+    CASE WHEN :state = 'pending' THEN NULL ELSE n END, 'default' FROM series"""
 
 
 def filled(url: str, pending: int, finished: int) -> Engine:

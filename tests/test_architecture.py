@@ -16,7 +16,7 @@ from pathlib import Path
 import flask_condor
 
 LAYERS = (
-    ("errors", "file_guard", "line", "signals", "watch"),
+    ("bus", "errors", "file_guard", "line", "signals", "watch"),
     ("config", "due", "models", "payload", "retry"),
     ("context", "database", "family", "rates", "schema"),
     ("event", "statements"),

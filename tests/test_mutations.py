@@ -257,7 +257,7 @@ MUTATIONS = {
         [OPERATIONS + "a_job_that_replays_its_own_event_without_an_end_is_stopped"],
     ),
     "each worker fires a schedule": (
-        [("upkeep.py", "schedule.id_of(tick), tick", '"", tick')],
+        [("upkeep.py", "schedule.id_of(tick, self._manager.log.bus), tick", '"", tick')],
         ["tests/test_upkeep.py::test_8_workers_that_see_one_tick_at_once_make_one_event"],
     ),
 }  # fmt: skip

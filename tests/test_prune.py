@@ -58,13 +58,13 @@ def store(manager: EventsManager, *made: tuple[str, float, Sequence[tuple[str, f
 
 def event_row(id: str, fired_at: float, *, is_orphan: bool) -> dict[str, Any]:
     known = {"id": id, "name": "e", "payload": "1", "is_replayable": True, "is_orphan": is_orphan, "source": "app"}
-    return known | {"fired_at": fired_at, "root_id": id, "path": "[]"}
+    return known | {"fired_at": fired_at, "root_id": id, "path": "[]", "bus": "default"}
 
 
 def delivery_row(event_id: str, state: str, ended: float | None) -> dict[str, Any]:
     known = {"event_id": event_id, "job": "m:j", "run": "queued", "queue": "default", "priority": 0, "state": state}
     finished = None if ended is None else NOW - ended * DAY
-    return known | {"due_at": 0.0, "attempt": 1, "losses": 0, "finished_at": finished}
+    return known | {"due_at": 0.0, "attempt": 1, "losses": 0, "finished_at": finished, "bus": "default"}
 
 
 def prune_all(manager: EventsManager, retention: Retention | None = None) -> list[int]:
@@ -187,8 +187,8 @@ def wait_until_fewer(manager: EventsManager, before: int) -> None:
 
 
 def test_old_rates_and_workers_not_seen_for_a_day_are_forgotten(durable_manager: EventsManager) -> None:
-    rate = {"name": "e", "job": "m:j", "outcome": "done", "bucket": 1, "runs": 1, "seconds": 1.0}
-    worker = {"host": "h", "pid": 1, "threads": 1, "queues": "[]", "started_at": 0.0}
+    rate = {"name": "e", "job": "m:j", "outcome": "done", "bucket": 1, "runs": 1, "seconds": 1.0, "bus": "default"}
+    worker = {"host": "h", "pid": 1, "threads": 1, "queues": "[]", "started_at": 0.0, "bus": "default"}
     with durable_manager.log.begin() as connection:
         for width, age in ((60, 3), (60, 1), (3600, 399), (3600, 401)):
             connection.execute(insert(rates).values(rate | {"width": width, "start": int(NOW - age * DAY)}))

@@ -67,8 +67,8 @@ def test_a_run_is_counted_in_its_minute_and_in_its_hour(connection: Connection) 
     rows = connection.execute(select(rates).order_by(rates.c.width)).all()
     bucket = bucket_of(0.25)
     assert [tuple(row) for row in rows] == [
-        (60, 43_260, "x", "jobs:a", "done", bucket, 1, 0.25),
-        (3600, 43_200, "x", "jobs:a", "done", bucket, 1, 0.25),
+        ("default", 60, 43_260, "x", "jobs:a", "done", bucket, 1, 0.25),
+        ("default", 3600, 43_200, "x", "jobs:a", "done", bucket, 1, 0.25),
     ]
 
 
@@ -175,10 +175,18 @@ def test_old_minutes_are_pruned_after_2_days_and_hours_when_told(connection: Con
 def delivered(connection: Connection, name: str = "x") -> Iterator[list[dict[str, object]]]:
     """Write an event, and the deliveries of it that the block appends."""
     root = {"id": name, "name": name, "payload": "1", "is_replayable": True, "is_orphan": False, "source": "app"}
-    connection.execute(insert(events).values(**root, fired_at=0.0, root_id=name, path="[]"))
+    connection.execute(insert(events).values(**root, fired_at=0.0, root_id=name, path="[]", bus="default"))
     given: list[dict[str, object]] = []
     yield given
-    same = {"event_id": name, "run": "queued", "queue": "default", "priority": 0, "due_at": 0.0, "losses": 0}
+    same = {
+        "event_id": name,
+        "run": "queued",
+        "queue": "default",
+        "priority": 0,
+        "due_at": 0.0,
+        "losses": 0,
+        "bus": "default",
+    }
     connection.execute(insert(deliveries), [same | {"started_at": None, "finished_at": None} | one for one in given])
 
 

@@ -69,11 +69,11 @@ def test_a_schedule_of_every_5_minutes_never_rests(day: str) -> None:
 def test_a_tick_has_one_id_in_every_process() -> None:
     schedule = Schedule("report-due", "0 9 * * *", "null", "UTC")
 
-    ids = {schedule.id_of(86_400.0), schedule.id_of(172_800.0), Schedule("x", "0 9 * * *", "1", "UTC").id_of(86_400.0)}
+    ids = {schedule.id_of(86_400.0, "default"), schedule.id_of(172_800.0, "default"), schedule.id_of(86_400.0, "shop")}
+    ids.add(Schedule("x", "0 9 * * *", "1", "UTC").id_of(86_400.0, "default"))
+    ids.add(Schedule("report-due", "0 9 * * *", "null", "Europe/London").id_of(86_400.0, "default"))
 
-    ids.add(Schedule("report-due", "0 9 * * *", "null", "Europe/London").id_of(86_400.0))
-
-    assert len(ids) == 4 and "4b775cd3-dd1c-5f47-ab92-642097057de0" in ids
+    assert len(ids) == 5 and "c01de0ac-fc41-5985-b054-2eadf1691ff1" in ids
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def test_upkeep_prunes_a_little_each_tick_and_forgets_workers(
     with manager.log.begin() as connection:
         ended = update(deliveries).where(deliveries.c.event_id != "e5")
         connection.execute(ended.values(state="done", finished_at=time.time() - 31 * 86_400))
-        connection.execute(insert(workers).values(worker | {"id": "gone"}))
+        connection.execute(insert(workers).values(worker | {"id": "gone", "bus": "default"}))
     kept = Upkeep(manager)
 
     counts = []

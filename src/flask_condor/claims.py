@@ -19,6 +19,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
 
+from .bus import bus_of
 from .log import clock
 from .models import PENDING
 from .models import deliveries
@@ -43,14 +44,17 @@ Pair = tuple[str, str]
 LANES = text("""
 WITH RECURSIVE lanes (queue, priority) AS (
     SELECT * FROM (
-        SELECT queue, priority FROM condor_deliveries WHERE state = 'pending' ORDER BY queue, priority LIMIT 1
+        SELECT queue, priority FROM condor_deliveries WHERE state = 'pending' AND bus = :bus
+            ORDER BY queue, priority LIMIT 1
     ) AS head
     UNION ALL
     SELECT
-        (SELECT later.queue FROM condor_deliveries AS later WHERE later.state = 'pending'
+        (SELECT later.queue FROM condor_deliveries AS later
+            WHERE later.state = 'pending' AND later.bus = :bus
             AND (later.queue, later.priority) > (lanes.queue, lanes.priority)
             ORDER BY later.queue, later.priority LIMIT 1),
-        (SELECT later.priority FROM condor_deliveries AS later WHERE later.state = 'pending'
+        (SELECT later.priority FROM condor_deliveries AS later
+            WHERE later.state = 'pending' AND later.bus = :bus
             AND (later.queue, later.priority) > (lanes.queue, lanes.priority)
             ORDER BY later.queue, later.priority LIMIT 1)
     FROM lanes WHERE lanes.queue IS NOT NULL
@@ -60,7 +64,10 @@ SELECT queue, priority FROM lanes WHERE queue IS NOT NULL
 """Skips through the index from lane to lane, however many deliveries wait in each."""
 
 IN_LANE = and_(
-    PENDING, deliveries.c.queue == bindparam("lane_queue"), deliveries.c.priority == bindparam("lane_priority")
+    PENDING,
+    deliveries.c.bus == bindparam("of_bus"),
+    deliveries.c.queue == bindparam("lane_queue"),
+    deliveries.c.priority == bindparam("lane_priority"),
 )
 NAME = select(events.c.name).where(events.c.id == deliveries.c.event_id).scalar_subquery()
 IS_KNOWN = deliveries.c.job.in_(bindparam("jobs", expanding=True))
@@ -111,7 +118,7 @@ class Catch(msgspec.Struct):
 
 def find_lanes(connection: Connection) -> list[Lane]:
     """Return the queues and priorities that have pending deliveries."""
-    return [(queue, priority) for queue, priority in connection.execute(LANES)]
+    return [(queue, priority) for queue, priority in connection.execute(LANES, {"bus": bus_of(connection)})]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,11 +145,10 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     now = clock(connection)
     jobs = sorted({job for _, job in list(wish.pairs)})
     rows: list[Row[t.Any]] = []
-    for queue, priority in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
+    for lane in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)
-        values = {"lane_queue": queue, "lane_priority": priority, "now": now, "jobs": jobs, "count": room}
-        values["bold"] = wish.bold or ANY
-        found = connection.execute(DUE, values).all()
+        values = {"now": now, "jobs": jobs, "count": room, "bold": wish.bold or ANY}
+        found = connection.execute(DUE, values | place_of(connection, lane)).all()
         shy = first_shy(found, wish)
         if shy == 0 and wish.is_idle and not rows:
             return Catch(*hold(connection, found[:1], wish, wish.worker + ALONE, now), is_all=False, is_alone=True)
@@ -152,6 +158,11 @@ def claim(connection: Connection, wish: Wish) -> Catch:
         if len(found) == room:
             return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=False)
     return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=True)
+
+
+def place_of(connection: Connection, lane: Lane) -> dict[str, t.Any]:
+    """Return the values of IN_LANE."""
+    return {"of_bus": bus_of(connection), "lane_queue": lane[0], "lane_priority": lane[1]}
 
 
 def first_shy(rows: Sequence[Row[t.Any]], wish: Wish) -> int | None:
@@ -215,8 +226,8 @@ def find_strangers(connection: Connection, lanes: Iterable[Lane], pairs: Collect
     """Return some events and jobs of due deliveries that are not among *pairs*; cheap while nothing else is due."""
     values = {"now": clock(connection), "jobs": sorted({job for _, job in pairs})}
     found: set[Pair] = set()
-    for queue, priority in lanes:
-        rows = connection.execute(STRANGERS, values | {"lane_queue": queue, "lane_priority": priority})
+    for lane in lanes:
+        rows = connection.execute(STRANGERS, values | place_of(connection, lane))
         found |= {(name, job) for name, job in rows}
     return sorted(found)
 
@@ -224,8 +235,5 @@ def find_strangers(connection: Connection, lanes: Iterable[Lane], pairs: Collect
 def next_due(connection: Connection, lanes: Iterable[Lane]) -> float | None:
     """Return in how many seconds the next delivery that is not due yet will be; None when there is none."""
     now = clock(connection)
-    times = [
-        connection.scalar(NEXT_DUE, {"lane_queue": queue, "lane_priority": priority, "now": now})
-        for queue, priority in lanes
-    ]
+    times = [connection.scalar(NEXT_DUE, place_of(connection, lane) | {"now": now}) for lane in lanes]
     return min((at - now for at in times if at is not None), default=None)

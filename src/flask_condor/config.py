@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Mapping
 
 import msgspec
 
+from .bus import DEFAULT
 from .errors import ConfigInvalid
 from .errors import SettingUnknown
 
@@ -40,6 +42,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retention_dead: float | None
     """``CONDOR_RETENTION_DEAD``: the same for those that are dead."""
 
+    bus: str
+    """``CONDOR_BUS``: tells the app from others that share its database; each sees and runs only its own events."""
+
     @classmethod
     def read(cls, settings: Mapping[str, t.Any]) -> Config:
         """Return the checked settings of ``app.config``.
@@ -60,11 +65,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         log = settings.get("CONDOR_LOG", "all")
         if log not in ("all", "queued", "off"):
             raise ConfigInvalid("CONDOR_LOG", log, "'all', 'queued' or 'off'")
+        bus = settings.get("CONDOR_BUS", DEFAULT)
+        if not isinstance(bus, str) or not re.fullmatch(r"[\w.-]{1,64}", bus):
+            raise ConfigInvalid("CONDOR_BUS", bus, "1 to 64 letters, digits, '_', '.' or '-'")
         return cls(
             job_errors=job_errors,
             max_depth=max_depth,
             database_url=database_url,
             log=log,
+            bus=bus,
             retention_done=read_days(settings, "CONDOR_RETENTION_DONE", 30),
             retention_dead=read_days(settings, "CONDOR_RETENTION_DEAD", 90),
         )

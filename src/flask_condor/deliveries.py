@@ -18,6 +18,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
 
+from .bus import ours
 from .claims import ALONE
 from .claims import LEASE
 from .claims import LOST
@@ -160,7 +161,7 @@ def reap(connection: Connection, known: Known) -> list[Reaped]:
     ran_out: ColumnElement[bool] = or_(deliveries.c.lease_until < now, deliveries.c.lease_until > now + 2 * LEASE)
     rows = connection.execute(
         select(deliveries, NAME.label("name"))
-        .where(RUNNING, ran_out)
+        .where(RUNNING, ours(connection, deliveries), ran_out)
         .order_by(deliveries.c.id)
         .with_for_update(skip_locked=True)
     ).all()

@@ -71,7 +71,7 @@ class EventIdTaken(CondorError, ValueError):
 
     def __init__(self, id: str, stored: str, name: str) -> None:
         super().__init__(
-            f"id {id!r} is that of an event {stored!r} in the event log, so {name!r} with the same id was not queued."
+            f"id {id!r} is that of an event {stored} in the event log, so {name!r} with the same id was not queued."
             " Derive the id from both the name and what happened, or leave it out."
         )
 

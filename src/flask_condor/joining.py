@@ -54,7 +54,7 @@ class Joining:
         except InvalidRequestError:
             return None
         if engine not in self._is_same:
-            self._is_same[engine] = engine is self._log.engine or self._is_log(connection)
+            self._is_same[engine] = engine.pool is self._log.engine.pool or self._is_log(connection)
         return connection if self._is_same[engine] else None
 
     def _is_log(self, connection: Connection) -> bool:

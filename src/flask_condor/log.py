@@ -17,6 +17,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine import Row
 
+from .bus import BUS
+from .bus import bus_of
 from .database import READING
 from .database import check_backend
 from .database import check_url
@@ -74,6 +76,8 @@ class Log:
     def __init__(self, app: Flask, config: Config) -> None:
         self._app = app
         self._config = config
+        self.bus = config.bus
+        """That of the app, on which all of its rows are."""
         self._engine: Engine | None = None
         self._opening = Lock()
         self._has_tables = False
@@ -86,7 +90,7 @@ class Log:
         """
         if self._engine is None:
             with self._opening:
-                self._engine = self._engine or self._open()
+                self._engine = self._engine or self._open().execution_options(**{BUS: self.bus})
         return self._engine
 
     def check(self) -> None:
@@ -180,37 +184,41 @@ def clock(connection: Connection) -> float:
     return t.cast(float, connection.scalar(select(CLOCK)))
 
 
-def write_event(
+def write_event(  # noqa: PLR0913  # the last two by keyword
     connection: Connection,
     event: Event[t.Any],
     payload: str,
     jobs: Sequence[Deliverable],
     due: Due,
+    *,
     replay_of: str | None = None,
+    bus: str | None = None,
 ) -> bool:
     """Write *event* with a pending delivery for each of *jobs*; return False when an event of its id is there already.
 
     :param payload: as :func:`~flask_condor.payload.to_json` gives it.
     :param replay_of: the id of the event that this one repeats.
-    :raises EventIdTaken: when that is of another name.
+    :param bus: that of *connection* when None; the connection of a caller has none.
+    :raises EventIdTaken: when that is of another name, or on another bus.
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
-    row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of)
+    bus = bus or bus_of(connection)
+    row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of) | {"bus": bus}
     if connection.dialect.name != "sqlite":
         is_new = connection.scalar(ACCEPT, row | columns_of(jobs, due))
     elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:
-        write_deliveries(connection, event.id, jobs, due)
+        write_deliveries(connection, event.id, jobs, due, bus)
     if is_new and row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
     if not is_new:
-        refuse_other_event(connection, event)
+        refuse_other_event(connection, event, bus)
     return bool(is_new)
 
 
-def refuse_other_event(connection: Connection, event: Event[t.Any]) -> None:
-    stored = connection.scalar(select(events.c.name).where(events.c.id == event.id))
-    if stored not in (event.name, None):
-        raise EventIdTaken(event.id, stored, event.name)
+def refuse_other_event(connection: Connection, event: Event[t.Any], bus: str) -> None:
+    stored = connection.execute(select(events.c.name, events.c.bus).where(events.c.id == event.id)).one_or_none()
+    if stored is not None and tuple(stored) != (event.name, bus):
+        raise EventIdTaken(event.id, repr(stored.name) if stored.bus == bus else f"of bus {stored.bus!r}", event.name)
 
 
 def columns_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
@@ -223,7 +231,7 @@ def columns_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
     }
 
 
-def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliverable], due: Due) -> None:
+def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliverable], due: Due, bus: str) -> None:
     """Write a pending delivery of the event for each of *jobs*, and wake the workers at commit."""
     if not jobs:
         return
@@ -231,11 +239,11 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
         at = time.time() + due.wait if due.at is None else due.at
         execute = executor_of(connection)
         for job in jobs:
-            execute(ADD_DELIVERY, (*delivery_row(event_id, job).values(), at))
+            execute(ADD_DELIVERY, (*delivery_row(event_id, job, bus).values(), at))
         return
     wait = {"wait": due.wait} if due.at is None else {"due_at": due.at}
     statement = ADD_DELIVERIES_DUE_IN if due.at is None else ADD_DELIVERIES
-    connection.execute(statement, [delivery_row(event_id, job) | wait for job in jobs])
+    connection.execute(statement, [delivery_row(event_id, job, bus) | wait for job in jobs])
     wake_workers(connection)
 
 
@@ -248,7 +256,7 @@ def wake_workers(connection: Connection) -> None:
 def event_row(
     event: Event[t.Any], payload: str, *, is_orphan: bool, is_replayable: bool = True, replay_of: str | None = None
 ) -> dict[str, t.Any]:
-    """Return the row of *event* in ``condor_events``."""
+    """Return the row of *event* in ``condor_events``, but for its last column, the bus."""
     origin = event._origin
     cause = origin.cause if origin else None
     return {
@@ -268,7 +276,7 @@ def event_row(
     }
 
 
-def delivery_row(event_id: str, job: Deliverable) -> dict[str, t.Any]:
+def delivery_row(event_id: str, job: Deliverable, bus: str) -> dict[str, t.Any]:
     return {
         "event_id": event_id,
         "job": job.path,
@@ -278,6 +286,7 @@ def delivery_row(event_id: str, job: Deliverable) -> dict[str, t.Any]:
         "state": "pending",
         "attempt": 0,
         "losses": 0,
+        "bus": bus,
     }
 
 

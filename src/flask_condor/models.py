@@ -1,6 +1,7 @@
 """The tables of the event log: what was fired, and one delivery per event and job, which is history and queue at once.
 
-Times are seconds since 1970 UTC, as floats. The states of a delivery:
+Times are seconds since 1970 UTC, as floats. ``bus`` is that of the app (see :mod:`~flask_condor.bus`); ids are unique
+in a database, whatever the bus. The states of a delivery:
 
     pending -> running -> done | dead        a failed attempt goes back to pending
     pending -> cancelled
@@ -49,7 +50,8 @@ events = Table(
     Column("cause_name", Text),
     Column("cause_job", Text),
     Column("replay_of", String(255)),
-    Index("condor_fired", "fired_at"),
+    Column("bus", String(64), nullable=False),
+    Index("condor_fired", "bus", "fired_at"),
 )
 """``payload`` is JSON, or a JSON text holding its ``repr`` when ``is_replayable`` is false; ``path`` is the JSON list
 of the names of the events that led here, from the root down; ``root_id`` is the id of the root event, its own for a
@@ -81,6 +83,7 @@ deliveries = Table(
     Column("finished_at", Double),
     Column("error", Text),
     Column("result", Text),
+    Column("bus", String(64), nullable=False),
 )
 """``job`` is "module:qualname"; ``attempt`` counts starts, at the claim; ``losses`` counts the starts, with no other
 delivery in hand, after which the worker was lost; ``worker`` names the claim, and only its holder may finish."""
@@ -92,6 +95,7 @@ RUNNING = deliveries.c.state == literal_column("'running'")
 Index("condor_deliveries_of", deliveries.c.event_id)
 Index(
     "condor_due",
+    deliveries.c.bus,
     deliveries.c.queue,
     deliveries.c.priority,
     deliveries.c.due_at,
@@ -99,9 +103,10 @@ Index(
     sqlite_where=PENDING,
     postgresql_where=PENDING,
 )
-Index("condor_leases", deliveries.c.lease_until, sqlite_where=RUNNING, postgresql_where=RUNNING)
+Index("condor_leases", deliveries.c.bus, deliveries.c.lease_until, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index(
     "condor_finished",
+    deliveries.c.bus,
     deliveries.c.finished_at,
     sqlite_where=deliveries.c.finished_at.is_not(None),
     postgresql_where=deliveries.c.finished_at.is_not(None),
@@ -110,6 +115,7 @@ Index(
 rates = Table(
     "condor_rates",
     metadata,
+    Column("bus", String(64), primary_key=True),
     Column("width", Integer, primary_key=True),
     Column("start", Integer, primary_key=True),
     Column("name", Text, primary_key=True),
@@ -133,6 +139,7 @@ workers = Table(
     Column("queues", Text, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
+    Column("bus", String(64), nullable=False),
 )
 """The worker processes that have been seen alive; ``queues`` is a JSON list."""
 
@@ -146,6 +153,7 @@ audit = Table(
     Column("event_id", String(255)),
     Column("delivery_id", Serial),
     Column("detail", Text, nullable=False),
-    Index("condor_audited", "at"),
+    Column("bus", String(64), nullable=False),
+    Index("condor_audited", "bus", "at"),
 )
 """Who retried, replayed or cancelled what, and when."""

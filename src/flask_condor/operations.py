@@ -15,6 +15,8 @@ from sqlalchemy import update
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
 
+from .bus import bus_of
+from .bus import ours
 from .due import NOW
 from .errors import OperationRefused
 from .errors import shorten_repr
@@ -106,7 +108,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
     :param id: of the new event; a second replay with the same one writes nothing.
     :raises OperationRefused: for an event that is not in the log, whose payload is not, or without such a job.
     """
-    row = connection.execute(select(events).where(events.c.id == event_id)).one_or_none()
+    row = connection.execute(select(events).where(ours(connection, events), events.c.id == event_id)).one_or_none()
     if row is None:
         raise OperationRefused(f"event {event_id!r} is not in the event log: {ABSENT}")
     if not row.is_replayable:
@@ -158,7 +160,7 @@ def job_wanted(jobs: Sequence[Job], name: str, wanted: object) -> Job:
 
 def check_known(connection: Connection, target: Target) -> None:
     table, what = (events, "event") if isinstance(target, str) else (deliveries, "delivery")
-    if connection.scalar(select(table.c.id).where(table.c.id == target)) is None:
+    if connection.scalar(select(table.c.id).where(ours(connection, table), table.c.id == target)) is None:
         raise OperationRefused(f"{what} {target!r} is not in the event log: {ABSENT}")
 
 
@@ -177,7 +179,10 @@ def rows_of(connection: Connection, target: Target, chosen: ColumnElement[bool])
     """Return the *chosen* deliveries of *target*, which stay as they are until the transaction ends."""
     which = deliveries.c.event_id == target if isinstance(target, str) else deliveries.c.id == target
     return connection.execute(
-        select(deliveries).where(which, chosen).order_by(deliveries.c.id).with_for_update()
+        select(deliveries)
+        .where(ours(connection, deliveries), which, chosen)
+        .order_by(deliveries.c.id)
+        .with_for_update()
     ).fetchall()
 
 
@@ -192,5 +197,6 @@ def note(
             event_id=event_id,
             delivery_id=delivery_id,
             detail=json.dumps(detail),
+            bus=bus_of(connection),
         )
     )

@@ -15,6 +15,8 @@ from sqlalchemy import select
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
+from .bus import bus_of
+from .bus import ours
 from .log import clock
 from .models import PENDING
 from .models import deliveries
@@ -45,8 +47,8 @@ class Presence(msgspec.Struct, frozen=True):
 def sign_in(connection: Connection, presence: Presence) -> None:
     """Write a worker down, and delete those that have been gone for long."""
     now = clock(connection)
-    connection.execute(delete(workers).where(workers.c.seen_at < now - FORGOTTEN))
-    row = msgspec.structs.asdict(presence) | {"queues": json.dumps(presence.queues)}
+    connection.execute(delete(workers).where(ours(connection, workers), workers.c.seen_at < now - FORGOTTEN))
+    row = msgspec.structs.asdict(presence) | {"queues": json.dumps(presence.queues), "bus": bus_of(connection)}
     connection.execute(insert(workers).values(row | {"started_at": now, "seen_at": now}))
 
 
@@ -64,11 +66,11 @@ def sign_out(connection: Connection, presence: Presence) -> None:
 
 def waiting_unseen(connection: Connection) -> int:
     """Return how many deliveries are due while no worker has been seen lately; 0 when one has."""
-    seen = select(func.count()).where(workers.c.seen_at > clock(connection) - UNSEEN)
+    seen = select(func.count()).where(ours(connection, workers), workers.c.seen_at > clock(connection) - UNSEEN)
     return 0 if connection.scalar(seen) else count_due(connection)
 
 
 def count_due(connection: Connection) -> int:
     """Return how many deliveries are due."""
-    due = select(func.count()).where(PENDING, deliveries.c.due_at <= clock(connection))
+    due = select(func.count()).where(PENDING, ours(connection, deliveries), deliveries.c.due_at <= clock(connection))
     return connection.scalar(due) or 0

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy import tuple_
 from sqlalchemy.engine import Connection
 
+from .bus import ours
 from .models import deliveries
 from .models import events
 from .models import workers
@@ -84,8 +85,8 @@ class Prune:
 
     def count(self, connection: Connection) -> int:
         """Return how many deliveries, and events without any, there are to delete."""
-        old = select(func.count()).select_from(deliveries).where(self._retention.ended())
-        idle = select(func.count()).select_from(events).where(self._retention.idle())
+        old = select(func.count()).select_from(deliveries).where(ours(connection, deliveries), self._retention.ended())
+        idle = select(func.count()).select_from(events).where(ours(connection, events), self._retention.idle())
         return (connection.scalar(old) or 0) + (connection.scalar(idle) or 0)
 
     def batch(self, connection: Connection) -> int:
@@ -98,7 +99,9 @@ class Prune:
         ended, place = self._retention.ended(), tuple_(deliveries.c.finished_at, deliveries.c.id)
         rows = connection.execute(
             select(deliveries.c.finished_at, deliveries.c.id, deliveries.c.event_id)
-            .where(ended, deliveries.c.finished_at >= self._at[0], place > tuple_(*self._at))
+            .where(
+                ours(connection, deliveries), ended, deliveries.c.finished_at >= self._at[0], place > tuple_(*self._at)
+            )
             .order_by(deliveries.c.finished_at, deliveries.c.id)
             .limit(BATCH)
         ).all()
@@ -115,7 +118,12 @@ class Prune:
         place = tuple_(events.c.fired_at, events.c.id)
         rows = connection.execute(
             select(events.c.fired_at, events.c.id)
-            .where(self._retention.idle(), events.c.fired_at >= self._at[0], place > tuple_(*self._at))
+            .where(
+                ours(connection, events),
+                self._retention.idle(),
+                events.c.fired_at >= self._at[0],
+                place > tuple_(*self._at),
+            )
             .order_by(events.c.fired_at, events.c.id)
             .limit(BATCH)
         ).all()
@@ -135,4 +143,4 @@ class Prune:
 def forget(connection: Connection, now: float) -> None:
     """Delete old rates, and workers that have not been seen for a day."""
     prune_rates(connection, now, RATES_KEPT)
-    connection.execute(delete(workers).where(workers.c.seen_at < now - WORKERS_KEPT))
+    connection.execute(delete(workers).where(ours(connection, workers), workers.c.seen_at < now - WORKERS_KEPT))

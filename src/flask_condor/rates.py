@@ -23,6 +23,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
+from .bus import bus_of
+from .bus import ours
 from .models import deliveries
 from .models import events
 from .models import rates
@@ -41,7 +43,7 @@ GROWTH = 1.2
 FOREVER = math.inf
 
 Row = tuple[int, int, str, str, str, int]
-"""The key of a row: width, start, name, job, outcome, bucket."""
+"""The key of a row on its bus: width, start, name, job, outcome, bucket."""
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
@@ -113,8 +115,8 @@ def upsert(connection: Connection, sums: Mapping[Row, tuple[int, float]]) -> Non
         index_elements=list(rates.primary_key.columns),
         set_={"runs": rates.c.runs + adding.excluded.runs, "seconds": rates.c.seconds + adding.excluded.seconds},
     )
-    names = rates.columns.keys()
-    connection.execute(adding, [dict(zip(names, (*key, *sums[key]), strict=True)) for key in sorted(sums)])
+    names, bus = rates.columns.keys(), bus_of(connection)
+    connection.execute(adding, [dict(zip(names, (bus, *key, *sums[key]), strict=True)) for key in sorted(sums)])
 
 
 def bucket_of(seconds: float) -> int:
@@ -143,7 +145,7 @@ def totals(connection: Connection, since: float, until: float = FOREVER, *, widt
     """
     rows = connection.execute(
         select(rates.c.name, rates.c.job, rates.c.outcome, func.sum(rates.c.runs), func.sum(rates.c.seconds))
-        .where(in_time(since, until, width))
+        .where(ours(connection, rates), in_time(since, until, width))
         .group_by(rates.c.name, rates.c.job, rates.c.outcome)
         .order_by(rates.c.name, rates.c.job, rates.c.outcome)
     )
@@ -154,7 +156,7 @@ def over_time(connection: Connection, since: float, until: float = FOREVER, *, w
     """Return what all jobs together did in each minute or hour of the time, oldest first; none for an idle one."""
     rows = connection.execute(
         select(rates.c.start, rates.c.outcome, func.sum(rates.c.runs), func.sum(rates.c.seconds))
-        .where(in_time(since, until, width))
+        .where(ours(connection, rates), in_time(since, until, width))
         .group_by(rates.c.start, rates.c.outcome)
         .order_by(rates.c.start, rates.c.outcome)
     )
@@ -167,7 +169,7 @@ def durations(
     """Return how many runs of each (event name, job) fell into each class, for :func:`percentiles`; no lost ones."""
     rows = connection.execute(
         select(rates.c.name, rates.c.job, rates.c.bucket, func.sum(rates.c.runs))
-        .where(in_time(since, until, width), rates.c.outcome != "lost")
+        .where(ours(connection, rates), in_time(since, until, width), rates.c.outcome != "lost")
         .group_by(rates.c.name, rates.c.job, rates.c.bucket)
     )
     found: dict[tuple[str, str], dict[int, int]] = {}
@@ -186,7 +188,7 @@ def prune_rates(connection: Connection, now: float, hours_kept: float) -> int:
     """Delete the minutes older than 2 days, and the hours older than *hours_kept* seconds; return how many rows."""
     old_minutes = and_(rates.c.width == MINUTE, rates.c.start < now - MINUTES_KEPT)
     old_hours = and_(rates.c.width == HOUR, rates.c.start < now - hours_kept)
-    return connection.execute(delete(rates).where(or_(old_minutes, old_hours))).rowcount
+    return connection.execute(delete(rates).where(ours(connection, rates), or_(old_minutes, old_hours))).rowcount
 
 
 def rebuild(connection: Connection, now: float) -> int:
@@ -203,15 +205,18 @@ def rebuild(connection: Connection, now: float) -> int:
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE condor_rates IN SHARE ROW EXCLUSIVE MODE"))
     oldest = select(deliveries.c.state, func.min(deliveries.c.finished_at)).where(
-        deliveries.c.finished_at.is_not(None), deliveries.c.state.in_(("done", "dead"))
+        ours(connection, deliveries), deliveries.c.finished_at.is_not(None), deliveries.c.state.in_(("done", "dead"))
     )
     for outcome, at in connection.execute(oldest.group_by(deliveries.c.state)).all():
         since = int(at // HOUR) * HOUR
-        connection.execute(delete(rates).where(rates.c.outcome == outcome, rates.c.start >= since))
+        connection.execute(
+            delete(rates).where(ours(connection, rates), rates.c.outcome == outcome, rates.c.start >= since)
+        )
     ended = (
         select(events.c.name, deliveries.c.job, deliveries.c.state, deliveries.c.finished_at, deliveries.c.started_at)
         .join(events, events.c.id == deliveries.c.event_id)
-        .where(deliveries.c.finished_at.is_not(None), deliveries.c.state.in_(("done", "dead")))
+        .where(ours(connection, deliveries), deliveries.c.finished_at.is_not(None))
+        .where(deliveries.c.state.in_(("done", "dead")))
         .execution_options(yield_per=1000)
     )
     sums: dict[Row, tuple[int, float]] = {}

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from sqlalchemy.exc import DataError
 from sqlalchemy.exc import IntegrityError
 
+from .bus import bus_of
 from .errors import CondorError
 from .errors import shorten
 from .errors import shorten_repr
@@ -176,7 +177,8 @@ class Recorder:
         batch = self._in_hand[:1] if self._suspects else self._in_hand[:]
         try:
             with self._log.begin("what ran is not recorded yet") as connection:
-                early = write(connection, [record_of(recording) for recording in batch])
+                bus = bus_of(connection)
+                early = write(connection, [record_of(recording, bus) for recording in batch])
         except Exception as error:  # the border of the thread: whatever went wrong, later records can be written
             return self._meet(error, batch)
         if self._is_away:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from .bus import ours
 from .errors import CondorError
 from .errors import shorten_repr
 from .event import Event
@@ -40,15 +41,15 @@ class Record(msgspec.Struct, eq=False, gc=False):
     runs: list[dict[str, t.Any]]
 
 
-def record_of(recording: Recording) -> Record:
-    """Return the rows of *recording*."""
+def record_of(recording: Recording, bus: str) -> Record:
+    """Return the rows of *recording*, on *bus*."""
     payload, is_replayable = describe(recording.payload)
     event = Event(recording.name, None, recording.id, recording.made_at, recording.origin)
     row = event_row(event, payload, is_orphan=recording.is_orphan, is_replayable=is_replayable)
-    return Record(row, recording.awaits_event, runs_of(recording))
+    return Record(row | {"bus": bus}, recording.awaits_event, runs_of(recording, bus))
 
 
-def runs_of(recording: Recording) -> list[dict[str, t.Any]]:
+def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
     runs = []
     started = recording.began
     for step, (entry, ended) in enumerate(zip(recording.entries, recording.ends, strict=True)):
@@ -65,6 +66,7 @@ def runs_of(recording: Recording) -> list[dict[str, t.Any]]:
                     "finished_at": recording.wall + ended,
                     "error": None if note is None or note.error is None else storable(note.error),
                     "result": None if note is None or note.result is None else describe(note.result)[0],
+                    "bus": bus,
                 }
             )
         started = ended if note is None else note.noted_at
@@ -105,7 +107,7 @@ def write(connection: Connection, records: Sequence[Record]) -> Container[str]:
 def ids_not_there(connection: Connection, ids: Sequence[str]) -> set[str]:
     if not ids:
         return set()
-    return set(ids) - set(connection.scalars(select(events.c.id).where(events.c.id.in_(ids))))
+    return set(ids) - set(connection.scalars(select(events.c.id).where(ours(connection, events), events.c.id.in_(ids))))
 
 
 def finished(name: str, run: dict[str, t.Any]) -> Finished:
@@ -128,7 +130,7 @@ class Insertion(msgspec.Struct, frozen=True):
 EVENTS = Insertion(events.name, tuple(events.columns.keys()), {}, "ON CONFLICT (id) DO NOTHING")
 RUNS = Insertion(
     deliveries.name,
-    ("event_id", "job", "run", "state", "due_at", "started_at", "finished_at", "error", "result"),
+    ("event_id", "job", "run", "state", "due_at", "started_at", "finished_at", "error", "result", "bus"),
     {"queue": "'default'", "priority": "0", "attempt": "1", "losses": "0"},
     "",
 )

@@ -46,9 +46,9 @@ class Schedule(msgspec.Struct, frozen=True):
         """Return the first of :meth:`ticks`."""
         return next(self.ticks(after))
 
-    def id_of(self, tick: float) -> str:
-        """Return the id of the event of *tick*: the same in every process."""
-        return str(uuid5(SPACE, "\n".join((self.name, self.expression, self.timezone, f"{tick:.0f}"))))
+    def id_of(self, tick: float, bus: str) -> str:
+        """Return the id of the event of *tick*: the same in every process of an app, and another on another *bus*."""
+        return str(uuid5(SPACE, "\n".join((bus, self.name, self.expression, self.timezone, f"{tick:.0f}"))))
 
 
 class Schedules:

@@ -22,7 +22,7 @@ ADD_EVENT = f"""
     VALUES ({", ".join("?" * len(events.columns))}) ON CONFLICT DO NOTHING
     """
 """For SQLite, with the values in the order of the columns: as a statement of SQLAlchemy's it takes twice as long."""
-DELIVERY = ("event_id", "job", "run", "queue", "priority", "state", "attempt", "losses", "due_at")
+DELIVERY = ("event_id", "job", "run", "queue", "priority", "state", "attempt", "losses", "bus", "due_at")
 ADD_DELIVERY = f"INSERT INTO condor_deliveries ({', '.join(DELIVERY)}) VALUES ({', '.join('?' * len(DELIVERY))})"
 """Likewise."""
 ADD_DELIVERIES = insert(deliveries)
@@ -34,10 +34,10 @@ ACCEPT = text(
         INSERT INTO condor_events ({", ".join(events.columns.keys())})
         VALUES (:{", :".join(events.columns.keys())})
         ON CONFLICT DO NOTHING
-        RETURNING id
+        RETURNING id, bus
     ), delivery AS (
-        INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, attempt, losses, due_at)
-        SELECT id, job, 'queued', queue, priority, 'pending', 0, 0,
+        INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, attempt, losses, bus, due_at)
+        SELECT id, job, 'queued', queue, priority, 'pending', 0, 0, bus,
             coalesce(CAST(:at AS double precision), extract(epoch FROM clock_timestamp()) + :wait)
         FROM event, unnest(CAST(:jobs AS text[]), CAST(:queues AS text[]), CAST(:priorities AS integer[]))
             WITH ORDINALITY AS given (job, queue, priority, position)

@@ -101,7 +101,9 @@ class Upkeep:
 
     def _fire_tick(self, schedule: Schedule, tick: float) -> None:
         name = schedule.name
-        event: Event[t.Any] = Event(name, from_json(schedule.payload), schedule.id_of(tick), tick)
+        event: Event[t.Any] = Event(
+            name, from_json(schedule.payload), schedule.id_of(tick, self._manager.log.bus), tick
+        )
         originate(event, Origin("app", None, (), Family()))
         registry = self._manager.registry
         jobs = jobs_to_run(registry, name) if registry.jobs_of(name) else []

@@ -9,12 +9,14 @@ SERIES = {
     "postgresql": "SELECT n FROM generate_series(0, :rows - 1) AS n",
 }
 EVENTS = """
-INSERT INTO condor_events (id, name, payload, is_replayable, is_orphan, source, fired_at, root_id, path)
-SELECT :prefix || n, 'ok', '{{}}', true, false, 'handler', 1000, :prefix || n, '[]' FROM ({series}) AS numbers
+INSERT INTO condor_events (id, name, payload, is_replayable, is_orphan, source, fired_at, root_id, path, bus)
+SELECT :prefix || n, 'ok', '{{}}', true, false, 'handler', 1000, :prefix || n, '[]', 'default'
+FROM ({series}) AS numbers
 """
 DELIVERIES = """
-INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, due_at, attempt, losses, finished_at)
-SELECT :prefix || n, 'tests.reliability.shop:ok', 'queued', 'default', 0, {state}, 1000, {attempt}, 0, {finished}
+INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, due_at, attempt, losses, finished_at, bus)
+SELECT :prefix || n, 'tests.reliability.shop:ok', 'queued', 'default', 0, {state}, 1000, {attempt}, 0, {finished},
+    'default'
 FROM ({series}) AS numbers
 """
 OLD = {"state": "CASE WHEN n % 100 = 0 THEN 'dead' ELSE 'done' END", "attempt": "1", "finished": "1000"}
