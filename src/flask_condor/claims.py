@@ -147,7 +147,7 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     rows: list[Row[t.Any]] = []
     for lane in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)
-        values = {"now": now, "jobs": jobs, "count": room, "bold": wish.bold or ANY}
+        values = {"now": now, "bold": wish.bold or ANY, "jobs": jobs, "count": room}
         found = connection.execute(DUE, values | place_of(connection, lane)).all()
         shy = first_shy(found, wish)
         if shy == 0 and wish.is_idle and not rows:

@@ -69,12 +69,14 @@ class Outbox:
         :raises EventLoop: when the event's root has led to too many others.
         :raises SessionInvalid: for a *session* that is none.
         """
-        payload, bus = to_json(event.payload), self._log.bus
+        payload = to_json(event.payload)
+        bus = self._log.bus
         self._write(event, ctx, session, lambda connection: write_event(connection, event, payload, jobs, due, bus=bus))
 
     def enqueue_one(self, event: Event[t.Any], job: Deliverable, ctx: Context) -> None:
         """Write the delivery of a single job, also of an event that is in the log already: for Blinker's ``send``."""
-        payload, bus = to_json(event.payload), self._log.bus
+        payload = to_json(event.payload)
+        bus = self._log.bus
 
         def write(connection: Connection) -> None:
             if not write_event(connection, event, payload, [job], NOW, bus=bus):
