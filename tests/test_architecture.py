@@ -40,7 +40,7 @@ LAYERS = (
     ("appetite",),
     ("worker",),
     ("serving",),
-    ("current", "supervisor"),
+    ("current", "subscribers", "supervisor"),
     ("commands",),
     ("commands.loading",),
     ("commands.shown",),

@@ -31,6 +31,9 @@ from flask_condor.presence import sign_in
 from flask_condor.presence import waiting_unseen
 from flask_condor.prune import Prune
 from flask_condor.prune import Retention
+from flask_condor.prune import forget
+from flask_condor.rates import Finished
+from flask_condor.rates import add_runs
 from flask_condor.rates import rebuild
 from flask_condor.rates import totals
 from flask_condor.retry import Retry
@@ -204,6 +207,23 @@ def test_only_what_is_on_the_bus_is_pruned(shop: EventsManager, blog: EventsMana
             prune.batch(connection)
 
     assert buses_in(shop, events) == ["shop", "shop"] and buses_in(shop, deliveries) == ["shop"]
+
+
+def test_old_rates_and_workers_are_forgotten_by_bus(shop: EventsManager, blog: EventsManager) -> None:
+    for manager in (shop, blog):
+        with manager.log.begin() as connection:
+            add_runs(connection, [Finished("noted", "m:j", "done", 0.0, 0.0)])
+            sign_in(connection, Presence.here(1, ()))
+    with shop.log.begin() as connection:
+        connection.execute(update(workers).values(seen_at=0.0))
+
+    with blog.log.begin() as connection:
+        forget(connection, time.time())
+    assert buses_in(shop, rates) == ["shop", "shop"] and buses_in(shop, workers) == ["shop"]
+
+    with blog.log.begin() as connection:
+        sign_in(connection, Presence.here(1, ()))
+    assert buses_in(shop, workers) == ["blog", "shop"]
 
 
 def test_one_schedule_of_two_apps_fires_for_each(shop: EventsManager, blog: EventsManager) -> None:

@@ -45,6 +45,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     bus: str
     """``CONDOR_BUS``: tells the app from others that share its database; each sees and runs only its own events."""
 
+    subscribers: object
+    """``CONDOR_SUBSCRIBERS``: which job runs for which events, as :mod:`flask_condor.subscribers` reads it."""
+
     @classmethod
     def read(cls, settings: Mapping[str, t.Any]) -> Config:
         """Return the checked settings of ``app.config``.
@@ -74,6 +77,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             database_url=database_url,
             log=log,
             bus=bus,
+            subscribers=settings.get("CONDOR_SUBSCRIBERS", {}),
             retention_done=read_days(settings, "CONDOR_RETENTION_DONE", 30),
             retention_dead=read_days(settings, "CONDOR_RETENTION_DEAD", 90),
         )

@@ -17,6 +17,7 @@ from .errors import LogUnavailable
 from .manager import EventsManager
 from .serving import answer_unavailable
 from .serving import attend
+from .subscribers import subscribe
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import scoped_session
@@ -50,7 +51,8 @@ class Condor:
         """Read the ``CONDOR_*`` settings of *app* and put its :class:`EventsManager` in ``app.extensions["condor"]``.
 
         :raises AlreadyInitialised: when the app has one. :raises ConfigInvalid: for a setting that means nothing.
-        :raises EventNotRegistered: for a schedule of an event that *register_events* does not register.
+        :raises SubscriberInvalid: for an entry of ``CONDOR_SUBSCRIBERS``, which is registered after *register_events*.
+        :raises EventNotRegistered: for a schedule of an event that neither registers.
         :raises SessionInvalid: for a *session* that is no scoped session. :raises DatabaseUnsupported: when the event
             log is needed, and is to be kept in a database that is neither SQLite nor PostgreSQL.
         """
@@ -67,7 +69,8 @@ class Condor:
         if register is not None:
             with app.app_context():
                 register()
-            manager.check_schedules()
+        subscribe(manager)
+        manager.check_schedules()
         if manager.queueing.is_needed:
             manager.log.check()
         attend(manager)

@@ -179,10 +179,7 @@ def rows_of(connection: Connection, target: Target, chosen: ColumnElement[bool])
     """Return the *chosen* deliveries of *target*, which stay as they are until the transaction ends."""
     which = deliveries.c.event_id == target if isinstance(target, str) else deliveries.c.id == target
     return connection.execute(
-        select(deliveries)
-        .where(ours(connection, deliveries), which, chosen)
-        .order_by(deliveries.c.id)
-        .with_for_update()
+        select(deliveries).where(which, chosen).order_by(deliveries.c.id).with_for_update()
     ).fetchall()
 
 

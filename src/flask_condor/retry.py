@@ -13,7 +13,7 @@ LONGEST_WAIT = 3600.0
 """Seconds; no wait between two attempts is longer."""
 
 
-class Retry(msgspec.Struct, frozen=True):
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often a queued job is tried: ``register(NAME, job, run="queued", retry=Retry(max_attempts=3))``.
 
     :param max_attempts: how often the job is started in all, 1 or more; then the delivery is dead.
