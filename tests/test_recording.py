@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -27,19 +28,25 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import JobsFailed
 from flask_condor import ctx
+from flask_condor.database import explained
 from flask_condor.database import open_database
 from flask_condor.errors import ConfigInvalid
 from flask_condor.errors import LogUnavailable
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.models import metadata
 from flask_condor.models import rates
 from flask_condor.rates import totals
 from flask_condor.recorder import Recorder
+from flask_condor.schema import upgrade
 from sqlalchemy import make_url
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
+from sqlalchemy.exc import NotSupportedError
+from sqlalchemy.exc import ProgrammingError
 
+from tests.databases import new_database
 from tests.servers import ROOT
 from tests.servers import gunicorn
 
@@ -315,17 +322,68 @@ def test_the_same_id_fired_twice_is_one_event_with_the_runs_of_both(manager: Eve
 def test_one_record_that_the_database_refuses_takes_no_other_with_it(
     manager: EventsManager, caplog: pytest.LogCaptureFixture
 ) -> None:
+    is_sqlite = manager.log.engine.dialect.name == "sqlite"
+    id: t.Any = ["what its driver takes for a programming error"] if is_sqlite else "half \ud800"
     manager.register("x", first)
 
     for number in range(5):
         manager.fire(Event("x", number))
-        half: Event[None] = Event("half", id=f"\ud800{number}")
-        manager.queueing.recorder.start(half, (), is_orphan=True, awaits_event=False)
+        manager.queueing.recorder.start(Event("bad", id=id), (), is_orphan=True, awaits_event=False)
 
     fired, runs = recorded(manager)
     assert [event.payload for event in fired] == ["0", "1", "2", "3", "4"]
     assert len(runs) == 5
     assert [record.action for record in caplog.records] == ["record_refused"] * 5  # type: ignore[attr-defined]  # our extra
+
+
+def test_a_run_that_postgresql_cannot_index_takes_no_other_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def job(event: Event[t.Any], ctx: Context) -> None: ...
+
+    job.__qualname__ = secrets.token_hex(10_000)
+    with new_database("postgresql", tmp_path) as url:
+        manager = make_manager(tmp_path, CONDOR_DATABASE_URL=url)
+        manager.register("x", first)
+        manager.register("large", job)
+
+        for number in range(3):
+            manager.fire(Event("x", number))
+            manager.fire(Event("large"))
+
+        fired, _ = recorded(manager)
+        assert [event.payload for event in fired] == ["0", "1", "2"]
+        assert [record.action for record in caplog.records] == ["record_refused"] * 3  # type: ignore[attr-defined]  # our extra
+        manager.log.engine.dispose()
+
+
+@pytest.mark.parametrize("error", [ProgrammingError("", {}, Exception()), NotSupportedError("", {}, Exception())])
+def test_what_a_driver_says_of_a_value_is_no_outage(error: Exception) -> None:
+    with pytest.raises(LogUnavailable) as refusal, explained("it was not written"):
+        raise error
+
+    assert not flask_condor.recorder.is_outage(refusal.value)
+
+
+def test_dropped_tables_are_an_outage_after_which_nothing_is_missing(
+    manager: EventsManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager.register("x", first)
+    manager.fire(Event("x", 0))
+    recorded(manager)
+    with manager.log.begin() as connection:
+        metadata.drop_all(connection)
+
+    for number in range(1, 4):
+        manager.fire(Event("x", number))
+    assert not manager.queueing.recorder.flush()
+    with manager.log.engine.begin() as connection:
+        upgrade(connection)
+
+    fired, _ = recorded(manager)
+    assert [event.payload for event in fired] == ["1", "2", "3"]
+    assert [record.action for record in caplog.records] == ["recorder_away", "recorder_back"]  # type: ignore[attr-defined]  # our extra
+    assert "table condor_events is gone" in caplog.messages[0]
 
 
 def test_an_event_with_a_queued_job_is_written_by_the_queue_alone(manager: EventsManager) -> None:
@@ -375,6 +433,29 @@ def test_runs_wait_for_the_commit_that_their_event_is_queued_in(manager: EventsM
 
     _, runs = recorded(manager)
     assert sorted(run.run for run in runs) == ["now", "queued"]
+
+
+def test_runs_whose_event_is_never_committed_are_dropped_in_time_and_counted(
+    manager: EventsManager, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.orm import Session
+
+    manager.register("x", first)
+    manager.register("x", afterwards, run="queued")
+
+    for _ in range(3):
+        with Session(manager.log.engine) as session:
+            manager.fire(Event("x"), session=session)
+            session.rollback()
+    assert recorded(manager) == ([], [])
+    assert len(manager.queueing.recorder._waiting) == 3
+    monkeypatch.setattr(flask_condor.recorder, "PATIENCE", 0.0)
+    recorded(manager)
+
+    assert not manager.queueing.recorder._waiting
+    assert caplog.messages == [
+        "the runs of 3 events were not recorded: the event of 3 was rolled back, or is not committed yet."
+    ]
 
 
 @pytest.mark.parametrize("word", ["queued", "off"])

@@ -17,8 +17,11 @@ from weakref import WeakSet
 
 from sqlalchemy.exc import DataError
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import NotSupportedError
+from sqlalchemy.exc import ProgrammingError
 
 from .bus import bus_of
+from .drops import Drops
 from .errors import CondorError
 from .errors import shorten
 from .errors import shorten_repr
@@ -55,7 +58,8 @@ BATCH = 1000
 """How many records one transaction writes."""
 PATIENCE = 60.0
 """Seconds for which runs wait for their event, as when the transaction that it was queued in is still open."""
-BETWEEN_WARNINGS = 5.0
+REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""What a database says of a value; PostgreSQL also by a state of class 54, when it is too large for an index."""
 
 
 class Recorder:
@@ -70,14 +74,13 @@ class Recorder:
         self._log = log
         self._logger = logger
         self._is_away = False
-        self._told_at = 0.0
         self._start_empty()
         RECORDERS.add(self)
 
     def _start_empty(self) -> None:
         self._waiting: deque[Recording] = deque()
         self._size = 0
-        self._dropped = 0
+        self._drops = Drops(self._logger)
         self._in_hand: list[Recording] = []
         self._suspects = 0
         """How many of those in hand are written one by one, as one of them was refused."""
@@ -97,7 +100,7 @@ class Recorder:
         """Take *recording* to be written; never waits for the database, and never raises."""
         with self._adding:
             if len(self._waiting) >= MOST or self._size > LARGEST:
-                self._dropped += 1
+                self._drops.add()
                 return
             self._waiting.append(recording)
             self._size += recording.size
@@ -132,7 +135,7 @@ class Recorder:
                 left -= written
             return left <= 0
         finally:
-            self._tell_dropped()
+            self._drops.tell()
             self._writing.release()
 
     def pause(self) -> None:
@@ -152,11 +155,10 @@ class Recorder:
             self.flush()  # those whose event came after them
         with self._adding:
             left = [recording for recording in (*self._in_hand, *self._waiting) if not recording.awaits_event]
-            self._dropped += len(left)
+            self._drops.add(len(left))
             self._in_hand.clear()
             self._waiting.clear()
-        self._told_at = 0.0
-        self._tell_dropped()
+        self._drops.tell(at_once=True)
 
     def _keep_writing(self) -> None:
         rest, busy_at = INTERVAL, time.monotonic()
@@ -201,8 +203,12 @@ class Recorder:
     def _wait_for_commit(self, batch: Sequence[Recording], early: Container[str]) -> None:
         patient_since = time.perf_counter() - PATIENCE
         for recording in batch:
-            if recording.id in early and recording.awaits_event and recording.began > patient_since:
+            if not recording.awaits_event or recording.id not in early:
+                continue
+            if recording.began > patient_since:
                 self.add(recording)
+            else:
+                self._drops.add(unawaited=True)
 
     def _meet(self, error: Exception, batch: Sequence[Recording]) -> int:
         if is_outage(error):
@@ -225,24 +231,16 @@ class Recorder:
         )
         return 1
 
-    def _tell_dropped(self) -> None:
-        if not self._dropped or time.monotonic() - self._told_at < BETWEEN_WARNINGS:
-            return
-        with self._adding:
-            dropped, self._dropped = self._dropped, 0
-        self._told_at = time.monotonic()
-        tell(
-            self._logger,
-            "records_dropped",
-            "the runs of %d events were not recorded: the event log cannot keep up, or is away.",
-            dropped,
-            dropped=dropped,
-        )
-
 
 def is_outage(error: Exception) -> bool:
-    """Tell whether the database failed, and not one record in it."""
-    return isinstance(error, CondorError) and not isinstance(error.__cause__, DataError | IntegrityError)
+    """Tell whether the database failed, and not one record in it.
+
+    It has, too, when PostgreSQL finds no such table, or gives no right to it (class 42): every record would be refused.
+    """
+    cause = error.__cause__
+    state = getattr(getattr(cause, "orig", None), "sqlstate", None) or ""
+    is_refusal = isinstance(cause, REFUSALS) or state.startswith("54")
+    return isinstance(error, CondorError) and (state.startswith("42") or not is_refusal)
 
 
 RECORDERS: WeakSet[Recorder] = WeakSet()
