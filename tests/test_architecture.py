@@ -17,8 +17,7 @@ import flask_condor
 
 LAYERS = (
     ("bus", "errors", "file_guard", "line", "signals", "watch"),
-    ("drops",),
-    ("config", "due", "models", "payload", "retry"),
+    ("config", "drops", "due", "models", "payload", "retry", "storable"),
     ("context", "database", "family", "rates", "schema"),
     ("event", "statements"),
     ("job",),

@@ -38,7 +38,11 @@ from flask_condor.models import metadata
 from flask_condor.models import rates
 from flask_condor.rates import totals
 from flask_condor.recorder import Recorder
+from flask_condor.retry import Retry
 from flask_condor.schema import upgrade
+from flask_condor.storable import LONGEST_ERROR
+from flask_condor.worker import Plan
+from flask_condor.worker import Worker
 from sqlalchemy import make_url
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
@@ -304,8 +308,25 @@ def test_a_long_traceback_keeps_its_beginning_and_its_end(manager: EventsManager
         manager.fire(Event("x"))
 
     _, [run] = recorded(manager)
-    assert run.error.startswith("Traceback") and "last words" in run.error
-    assert len(run.error) < 10_000 and "\0" not in run.error
+    assert run.error.startswith("ValueError: lost \\0---") and "last words" in run.error
+    assert len(run.error) <= LONGEST_ERROR and "\0" not in run.error
+
+
+def test_an_error_is_stored_alike_whether_its_job_was_queued_or_not(manager: EventsManager) -> None:
+    manager.register("x", failing)
+    manager.register("x", failing, run="queued", retry=Retry(max_attempts=1))
+
+    with pytest.raises(JobsFailed):
+        manager.fire(Event("x"))
+    worker = Worker(manager, Plan(once=True, replaceable=False))
+    worker.open()
+    worker.run()
+
+    _, runs = recorded(manager)
+    told = {run.run: run.error.splitlines() for run in runs}
+    for lines in (told["now"], told["queued"]):
+        assert lines[:2] == ["ValueError: no such address", "Traceback (most recent call last):"]
+        assert '    raise ValueError("no such address")' in lines
 
 
 def test_the_same_id_fired_twice_is_one_event_with_the_runs_of_both(manager: EventsManager) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 import typing as t
 from collections.abc import Collection
 
@@ -14,18 +13,17 @@ from .context import Delivery
 from .deliveries import Outcome
 from .errors import CondorError
 from .errors import EventLoop
-from .errors import shorten
 from .errors import shorten_repr
 from .job import Rules
 from .log import event_from
 from .payload import to_json
+from .storable import describe_error
+from .storable import storable
 
 if t.TYPE_CHECKING:
     from .job import Job
     from .manager import EventsManager
 
-LONGEST_ERROR = 10_000
-"""Characters of an error's text and traceback that are kept."""
 LONGEST_RESULT = 65_536
 """Characters of JSON; of a longer result its shortened ``repr`` is kept."""
 
@@ -78,8 +76,8 @@ class Attempts:
         if error is None:
             return Outcome(claim, "done", seconds, result)
         if isinstance(error, EventLoop):
-            return Outcome(claim, "dead", seconds, error=told(error))
-        return self.failed(claim, seconds, told(error))
+            return Outcome(claim, "dead", seconds, error=describe_error(error))
+        return self.failed(claim, seconds, describe_error(error))
 
     def failed(self, claim: Claim, seconds: float, error: str) -> Outcome:
         """Return the outcome of an attempt that failed: to be tried again, or dead."""
@@ -145,23 +143,5 @@ def as_json(result: object) -> str | None:
     try:
         text = to_json(result)
     except CondorError:
-        return to_json(clean(shorten_repr(result)))
-    return text if len(text) <= LONGEST_RESULT else to_json(clean(shorten_repr(result)))
-
-
-def told(error: BaseException) -> str:
-    """Return what is stored of an error: a line that names it, then its traceback; at most LONGEST_ERROR characters."""
-    try:
-        first = f"{type(error).__name__}: {shorten(error)}\n"
-        shown = "".join(traceback.format_exception(error, limit=-20))
-    except BaseException:  # noqa: B036  # an error may fail at telling itself, or fill the memory
-        first, shown = f"{type(error).__name__}: its text could not be read\n", ""
-    room = LONGEST_ERROR - len(first) - 2
-    if len(shown) > room:
-        shown = f"{shown[: room // 2]}\n…{shown[-(room // 2) :]}"
-    return clean(first + shown)[:LONGEST_ERROR]
-
-
-def clean(text: str) -> str:
-    """Return *text* with what PostgreSQL cannot hold in a text written out."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        return to_json(storable(shorten_repr(result)))
+    return text if len(text) <= LONGEST_RESULT else to_json(storable(shorten_repr(result)))

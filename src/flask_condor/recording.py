@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import marshal
 import time
-import traceback
 import typing as t
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import msgspec
 from .errors import shorten_repr
 from .event import Event
 from .event import Origin
+from .storable import describe_error
 
 if t.TYPE_CHECKING:
     from .job import Run
@@ -24,7 +24,6 @@ LARGEST = 256 * 1024
 """Bytes of a payload or a result beyond which only the beginning of its ``repr`` is kept."""
 SHOWN = 1000
 """Characters of such a ``repr``."""
-LONGEST_ERROR = 8 * 1024
 
 Kept = bytes | str
 """A value as it was: a copy by marshal, which never leaves the process; or, where that has no copy, its ``repr``."""
@@ -129,15 +128,3 @@ def keep(value: t.Any) -> Kept:
     except (ValueError, MemoryError):
         pass
     return shorten_repr(value, SHOWN)
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the traceback of *error*, its middle left out when it is long; never raises."""
-    try:
-        lines = "".join(traceback.format_exception(error))
-    except Exception:  # an exception may be broken in any part, and must not hide the failure it tells of
-        lines = f"{type(error).__name__}, which could not be shown"
-    if len(lines) > LONGEST_ERROR:
-        half = LONGEST_ERROR // 2
-        lines = f"{lines[:half]}\n[...]\n{lines[-half:]}"
-    return lines

@@ -27,6 +27,7 @@ from .rates import add_runs
 from .recording import SHOWN
 from .recording import Kept
 from .recording import Recording
+from .storable import storable
 
 ROWS_PER_STATEMENT = 200
 
@@ -64,7 +65,7 @@ def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
                     "due_at": recording.wall + started,
                     "started_at": recording.wall + started,
                     "finished_at": recording.wall + ended,
-                    "error": None if note is None or note.error is None else storable(note.error),
+                    "error": None if note is None else note.error,
                     "result": None if note is None or note.result is None else describe(note.result)[0],
                     "bus": bus,
                 }
@@ -82,11 +83,6 @@ def describe(kept: Kept) -> tuple[str, bool]:
         return to_json(value), True
     except CondorError:
         return encode(storable(shorten_repr(value, SHOWN))).decode(), False
-
-
-def storable(words: str) -> str:
-    """Return *words* without what a database's text cannot hold: halves of characters, and PostgreSQL's NUL."""
-    return words.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def write(connection: Connection, records: Sequence[Record]) -> Container[str]:
