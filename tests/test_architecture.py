@@ -47,6 +47,8 @@ LAYERS = (
     ("commands.listing",),
     ("commands.counting", "commands.pruning", "commands.stored", "commands.tables"),
     ("cli",),
+    ("instrumentation",),
+    ("instrumentation.prometheus",),
     ("extension",),
     ("__init__",),
 )

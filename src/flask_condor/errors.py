@@ -136,7 +136,7 @@ class ScheduleInvalid(CondorError, ValueError):
     """A schedule that would never fire, or not as meant: its cron expression, time zone, payload or name."""
 
 
-class ExtraMissing(CondorError, RuntimeError):
+class ExtraMissing(CondorError, ImportError):
     """An optional package, which what was asked for needs, is not installed."""
 
     def __init__(self, package: str, extra: str, need: str) -> None:

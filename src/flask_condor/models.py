@@ -91,6 +91,7 @@ delivery in hand, after which the worker was lost; ``worker`` names the claim, a
 PENDING = deliveries.c.state == literal_column("'pending'")
 """Literal, as both databases use a partial index only when the statement holds the very words of its condition."""
 RUNNING = deliveries.c.state == literal_column("'running'")
+DEAD = deliveries.c.state == literal_column("'dead'")
 
 Index("condor_deliveries_of", deliveries.c.event_id)
 Index(
@@ -103,6 +104,7 @@ Index(
     sqlite_where=PENDING,
     postgresql_where=PENDING,
 )
+Index("condor_dead", deliveries.c.bus, deliveries.c.job, sqlite_where=DEAD, postgresql_where=DEAD)
 Index("condor_leases", deliveries.c.bus, deliveries.c.lease_until, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index(
     "condor_finished",

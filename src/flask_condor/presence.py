@@ -8,6 +8,7 @@ import secrets
 import socket
 
 import msgspec
+from sqlalchemy import case
 from sqlalchemy import delete
 from sqlalchemy import func
 from sqlalchemy import insert
@@ -18,6 +19,7 @@ from sqlalchemy.engine import Connection
 from .bus import bus_of
 from .bus import ours
 from .log import clock
+from .models import DEAD
 from .models import PENDING
 from .models import deliveries
 from .models import workers
@@ -62,6 +64,32 @@ def be_seen(connection: Connection, presence: Presence) -> None:
 def sign_out(connection: Connection, presence: Presence) -> None:
     """Delete the row of a worker that ends."""
     connection.execute(delete(workers).where(workers.c.id == presence.id))
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What waits, what was given up, and who works on it."""
+
+    pending_deliveries: int
+    due_deliveries: int
+    oldest_due_seconds: float
+    """Seconds since the first of those that are due became so; 0 when none is."""
+    dead_deliveries: int
+    workers: int
+    """Those seen lately."""
+
+
+def backlog(connection: Connection) -> Backlog:
+    """Return how much there is to do, and how many workers there are to do it."""
+    now = clock(connection)
+    is_due = case((deliveries.c.due_at <= now, 1), else_=0)
+    pending, due, first = connection.execute(
+        select(func.count(), func.sum(is_due), func.min(deliveries.c.due_at)).where(
+            PENDING, ours(connection, deliveries)
+        )
+    ).one()
+    dead = connection.scalar(select(func.count()).where(DEAD, ours(connection, deliveries)))
+    seen = connection.scalar(select(func.count()).where(ours(connection, workers), workers.c.seen_at > now - UNSEEN))
+    return Backlog(pending, int(due or 0), max(0.0, now - (now if first is None else first)), dead or 0, seen or 0)
 
 
 def waiting_unseen(connection: Connection) -> int:

@@ -20,6 +20,7 @@ from .bus import ours
 from .models import deliveries
 from .models import events
 from .models import workers
+from .rates import HOURS_KEPT
 from .rates import prune_rates
 
 if t.TYPE_CHECKING:
@@ -30,8 +31,6 @@ BATCH = 100
 """How many rows one transaction looks at: it keeps other writers waiting for some 10 ms on SQLite."""
 PRUNING = 0x0C0D1
 """The PostgreSQL advisory lock under which one process at a time prunes."""
-RATES_KEPT = 400 * DAY
-"""Seconds for which the hourly rates are kept: a year can be compared with the one before."""
 WORKERS_KEPT = DAY
 
 HAS_DELIVERIES = exists().where(deliveries.c.event_id == events.c.id)
@@ -142,5 +141,5 @@ class Prune:
 
 def forget(connection: Connection, now: float) -> None:
     """Delete old rates, and workers that have not been seen for a day."""
-    prune_rates(connection, now, RATES_KEPT)
+    prune_rates(connection, now, HOURS_KEPT)
     connection.execute(delete(workers).where(ours(connection, workers), workers.c.seen_at < now - WORKERS_KEPT))

@@ -16,7 +16,6 @@ from sqlalchemy import ColumnElement
 from sqlalchemy import and_
 from sqlalchemy import delete
 from sqlalchemy import func
-from sqlalchemy import or_
 from sqlalchemy import select
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
@@ -30,10 +29,14 @@ from .models import events
 from .models import rates
 
 Outcome = t.Literal["done", "failed", "dead", "lost"]
-Width = t.Literal[60, 3600]
+Width = t.Literal[0, 60, 3600]
 
 MINUTE: Width = 60
 HOUR: Width = 3600
+EVER: Width = 0
+"""The width of the rows, with 0 as their start, in which hours that are pruned are added up."""
+HOURS_KEPT = 400 * 24 * 3600
+"""Seconds for which hour rows are kept: a year can be compared with the one before."""
 MINUTES_KEPT = 2 * 24 * 3600
 """Seconds for which minute rows are kept."""
 SHORTEST = 1e-6
@@ -41,6 +44,8 @@ SHORTEST = 1e-6
 GROWTH = 1.2
 """How much wider each class of durations is than the one before it; its middle is within 10 % of all in it."""
 FOREVER = math.inf
+
+KEY = rates.c.name, rates.c.job, rates.c.outcome, rates.c.bucket
 
 Row = tuple[int, int, str, str, str, int]
 """The key of a row on its bus: width, start, name, job, outcome, bucket."""
@@ -68,6 +73,17 @@ class Total(msgspec.Struct, frozen=True):
     name: str
     job: str
     outcome: Outcome
+    runs: int
+    seconds: float
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """How many runs of one job ever ended in one way, with a duration of one class."""
+
+    name: str
+    job: str
+    outcome: Outcome
+    bucket: int
     runs: int
     seconds: float
 
@@ -185,20 +201,43 @@ def in_time(since: float, until: float, width: Width) -> ColumnElement[bool]:
 
 
 def prune_rates(connection: Connection, now: float, hours_kept: float) -> int:
-    """Delete the minutes older than 2 days, and the hours older than *hours_kept* seconds; return how many rows."""
+    """Delete the minutes older than 2 days, and the hours older than *hours_kept* seconds; return how many rows.
+
+    The hours are added to those of the width ``EVER``, so that :func:`ever` never falls.
+    """
     old_minutes = and_(rates.c.width == MINUTE, rates.c.start < now - MINUTES_KEPT)
     old_hours = and_(rates.c.width == HOUR, rates.c.start < now - hours_kept)
-    return connection.execute(delete(rates).where(ours(connection, rates), or_(old_minutes, old_hours))).rowcount
+    minutes = connection.execute(delete(rates).where(ours(connection, rates), old_minutes)).rowcount
+    hours = connection.execute(
+        delete(rates).where(ours(connection, rates), old_hours).returning(*KEY, rates.c.runs, rates.c.seconds)
+    ).all()
+    sums: dict[Row, tuple[int, float]] = {}
+    for name, job, outcome, bucket, runs, seconds in hours:
+        row = EVER, 0, name, job, outcome, bucket
+        count, total = sums.get(row, (0, 0.0))
+        sums[row] = count + runs, total + seconds
+    upsert(connection, sums)
+    return minutes + len(hours)
+
+
+def ever(connection: Connection) -> list[Sum]:
+    """Return what each job did since the event log was made; it falls only when the rates are rebuilt."""
+    rows = connection.execute(
+        select(*KEY, func.sum(rates.c.runs), func.sum(rates.c.seconds))
+        .where(ours(connection, rates), rates.c.width.in_((HOUR, EVER)))
+        .group_by(*KEY)
+    )
+    return [Sum(name, job, outcome, bucket, int(runs), seconds) for name, job, outcome, bucket, runs, seconds in rows]
 
 
 def rebuild(connection: Connection, now: float) -> int:
     """Count the final outcomes anew from the deliveries in the log, in one transaction; return how many there are.
 
     What is restored: ``done`` and ``dead``, since the oldest delivery that still is in the log (minutes: of the last
-    2 days). What is not, as no delivery keeps it, and so stays as it was: ``failed`` and ``lost`` attempts, and hours
-    whose deliveries were pruned; the oldest hour may lack some. A dead delivery that was retried counts once, as what
-    became of it. Durations then are from the claim to the finish, so those of short jobs include the wait for a thread.
-    On SQLite nobody else can write meanwhile.
+    2 days, hours: of the last 400). What is not, as no delivery keeps it, and so stays as it was: ``failed`` and
+    ``lost`` attempts, and hours whose deliveries were pruned; the oldest hour may lack some. A dead delivery that was
+    retried counts once, as what became of it. Durations then are from the claim to the finish, so those of short jobs
+    include the wait for a thread. On SQLite nobody else can write meanwhile.
 
     :param now: seconds since 1970 UTC.
     """
@@ -207,15 +246,16 @@ def rebuild(connection: Connection, now: float) -> int:
     oldest = select(deliveries.c.state, func.min(deliveries.c.finished_at)).where(
         ours(connection, deliveries), deliveries.c.finished_at.is_not(None), deliveries.c.state.in_(("done", "dead"))
     )
+    first = int((now - HOURS_KEPT) // HOUR + 1) * HOUR
     for outcome, at in connection.execute(oldest.group_by(deliveries.c.state)).all():
-        since = int(at // HOUR) * HOUR
+        since = max(first, int(at // HOUR) * HOUR)
         connection.execute(
             delete(rates).where(ours(connection, rates), rates.c.outcome == outcome, rates.c.start >= since)
         )
     ended = (
         select(events.c.name, deliveries.c.job, deliveries.c.state, deliveries.c.finished_at, deliveries.c.started_at)
         .join(events, events.c.id == deliveries.c.event_id)
-        .where(ours(connection, deliveries), deliveries.c.finished_at.is_not(None))
+        .where(ours(connection, deliveries), deliveries.c.finished_at >= first)
         .where(deliveries.c.state.in_(("done", "dead")))
         .execution_options(yield_per=1000)
     )
