@@ -31,9 +31,10 @@ from flask_condor.presence import sign_in
 from flask_condor.presence import waiting_unseen
 from flask_condor.prune import Prune
 from flask_condor.prune import Retention
-from flask_condor.prune import forget
+from flask_condor.rates import HOURS_KEPT
 from flask_condor.rates import Finished
 from flask_condor.rates import add_runs
+from flask_condor.rates import prune_rates
 from flask_condor.rates import rebuild
 from flask_condor.rates import totals
 from flask_condor.retry import Retry
@@ -218,11 +219,9 @@ def test_old_rates_and_workers_are_forgotten_by_bus(shop: EventsManager, blog: E
         connection.execute(update(workers).values(seen_at=0.0))
 
     with blog.log.begin() as connection:
-        forget(connection, time.time())
-    assert buses_in(shop, rates) == ["shop", "shop"] and buses_in(shop, workers) == ["shop"]
-
-    with blog.log.begin() as connection:
+        prune_rates(connection, time.time(), HOURS_KEPT)
         sign_in(connection, Presence.here(1, ()))
+    assert buses_in(shop, rates) == ["blog", "shop", "shop"]
     assert buses_in(shop, workers) == ["blog", "shop"]
 
 

@@ -234,6 +234,10 @@ def test_stats_can_be_counted_anew_from_the_deliveries(manager: EventsManager) -
     assert result.stderr == "Counted 3 deliveries anew.\n" and json.loads(result.stdout)["done"] == 3
 
 
+def test_the_help_of_stats_says_what_a_duration_counted_anew_is(manager: EventsManager) -> None:
+    assert "from its claim to its finish" in " ".join(printed(manager, "stats", "--help").split())
+
+
 def test_a_name_cannot_forge_lines_of_a_table(manager: EventsManager) -> None:
     count(manager, ("a\r\n\x1b[2Jb", "done", 60, 1.0))
 

@@ -20,11 +20,11 @@ from flask_condor.errors import ConfigInvalid
 from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.models import rates
-from flask_condor.models import workers
 from flask_condor.prune import DAY
 from flask_condor.prune import Prune
 from flask_condor.prune import Retention
-from flask_condor.prune import forget
+from flask_condor.rates import HOURS_KEPT
+from flask_condor.rates import prune_rates
 from sqlalchemy import func
 from sqlalchemy import insert
 from sqlalchemy import select
@@ -186,18 +186,14 @@ def wait_until_fewer(manager: EventsManager, before: int) -> None:
                 return
 
 
-def test_old_rates_and_workers_not_seen_for_a_day_are_forgotten(durable_manager: EventsManager) -> None:
+def test_old_rates_are_forgotten(durable_manager: EventsManager) -> None:
     rate = {"name": "e", "job": "m:j", "outcome": "done", "bucket": 1, "runs": 1, "seconds": 1.0, "bus": "default"}
-    worker = {"host": "h", "pid": 1, "threads": 1, "queues": "[]", "started_at": 0.0, "bus": "default"}
     with durable_manager.log.begin() as connection:
         for width, age in ((60, 3), (60, 1), (3600, 399), (3600, 401)):
             connection.execute(insert(rates).values(rate | {"width": width, "start": int(NOW - age * DAY)}))
-        for id, seen in (("gone", NOW - 1.1 * DAY), ("here", NOW - 0.9 * DAY)):
-            connection.execute(insert(workers).values(worker | {"id": id, "seen_at": seen}))
 
-        forget(connection, NOW)
+        prune_rates(connection, NOW, HOURS_KEPT)
 
-        assert connection.scalars(select(workers.c.id)).all() == ["here"]
         kept = Counter(tuple(row) for row in connection.execute(select(rates.c.width, rates.c.start)))
     assert kept.pop((0, 0)) == 1
     assert kept == {(60, int(NOW - DAY)): 1, (3600, int(NOW - 399 * DAY)): 1}

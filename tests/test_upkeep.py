@@ -16,9 +16,7 @@ from flask_condor.errors import LogUnavailable
 from flask_condor.log import event_from
 from flask_condor.models import deliveries
 from flask_condor.models import events
-from flask_condor.models import workers
 from flask_condor.upkeep import Upkeep
-from sqlalchemy import insert
 from sqlalchemy import select
 from sqlalchemy import update
 from sqlalchemy.engine import Row
@@ -216,19 +214,15 @@ def test_an_idle_tick_does_not_touch_the_database(manager: EventsManager, monkey
     assert caught == []
 
 
-def test_upkeep_prunes_a_little_each_tick_and_forgets_workers(
-    manager: EventsManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upkeep_prunes_a_little_each_tick(manager: EventsManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_condor.prune.BATCH", 1)
     monkeypatch.setattr(upkeep, "BATCHES_A_TICK", 2)
     monkeypatch.setattr(upkeep, "FIRST_PRUNE", 0.0)
     for number in range(6):
         manager.emit("report-due", id=f"e{number}", delay=0)
-    worker = {"host": "h", "pid": 1, "threads": 1, "queues": "[]", "started_at": 0.0, "seen_at": 0.0}
     with manager.log.begin() as connection:
         ended = update(deliveries).where(deliveries.c.event_id != "e5")
         connection.execute(ended.values(state="done", finished_at=time.time() - 31 * 86_400))
-        connection.execute(insert(workers).values(worker | {"id": "gone", "bus": "default"}))
     kept = Upkeep(manager)
 
     counts = []
@@ -237,4 +231,4 @@ def test_upkeep_prunes_a_little_each_tick_and_forgets_workers(
         counts.append(len(rows(manager)))
 
     assert counts == [4, 2, 1, 1, 1, 1]
-    assert [row.id for row in rows(manager)] == ["e5"] and rows(manager, workers) == []
+    assert [row.id for row in rows(manager)] == ["e5"]

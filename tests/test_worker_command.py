@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -54,7 +56,46 @@ def test_a_failed_job_is_tried_again_and_then_dead_with_its_error(bench: Bench) 
     assert (row.state, row.attempt) == ("dead", 3)
     assert row.error.startswith("ValueError: no such address \\0 \\ud800\nTraceback")
     assert "tried again in 0 s (delivery 1, attempt 2)" in ended.stderr
-    assert "dead now (delivery 1, attempt 3)" in ended.stderr
+    assert "dead now (delivery 1, attempt 3)\nTraceback (most recent call last):" in ended.stderr
+    assert ended.stderr.count("Traceback") == 1 and "in raise_exception\n    raise ValueError(" in ended.stderr
+
+
+@only_on_sqlite
+def test_once_shows_a_progress_bar_on_a_terminal_and_then_the_totals(bench: Bench) -> None:
+    bench.fire("ok", times=3)
+    terminal, end = pty.openpty()
+
+    with subprocess.Popen(bench.command("--once"), cwd=ROOT, stderr=end, stdout=subprocess.DEVNULL) as process:
+        os.close(end)
+        shown = read_all(terminal)
+        os.close(terminal)
+
+    assert process.returncode == 0
+    assert "Running jobs" in shown and "100%" in shown
+    assert shown.endswith("3 runs: 3 done, 0 to be tried again, 0 dead\r\n")
+    assert "done in" not in shown
+
+
+def read_all(terminal: int) -> str:
+    """Read what a process writes to a terminal until it ends; the kernel then tells of an I/O error."""
+    shown = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 4096):
+            shown += part
+    return shown.decode()
+
+
+def test_once_leaves_what_the_app_does_not_know_and_tells_of_it(bench: Bench) -> None:
+    bench.manager.register("stranger", queued.ok, run="queued")
+    bench.fire("stranger", times=2)
+    bench.fire("ok")
+
+    ended = bench.run_once()
+
+    assert ended.returncode == 0
+    assert [(row.state, row.attempt) for row in bench.rows()] == [("pending", 0)] * 2 + [("done", 1)]
+    assert ended.stderr.count("job tests.apps.queued:ok is not registered for event stranger here") == 1
+    assert "1 runs: 1 done" in ended.stderr
 
 
 @only_on_sqlite

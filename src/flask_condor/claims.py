@@ -151,13 +151,15 @@ def claim(connection: Connection, wish: Wish) -> Catch:
         found = connection.execute(DUE, values | place_of(connection, lane)).all()
         shy = first_shy(found, wish)
         if shy == 0 and wish.is_idle and not rows:
-            return Catch(*hold(connection, found[:1], wish, wish.worker + ALONE, now), is_all=False, is_alone=True)
+            return Catch(
+                *start_or_park(connection, found[:1], wish, wish.worker + ALONE, now), is_all=False, is_alone=True
+            )
         rows += found[:shy]
         if shy is not None:
-            return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=False, wants_empty_hands=True)
+            return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=False, wants_empty_hands=True)
         if len(found) == room:
-            return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=False)
-    return Catch(*hold(connection, rows, wish, wish.worker, now), is_all=True)
+            return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=False)
+    return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=True)
 
 
 def place_of(connection: Connection, lane: Lane) -> dict[str, t.Any]:
@@ -170,7 +172,7 @@ def first_shy(rows: Sequence[Row[t.Any]], wish: Wish) -> int | None:
     return None if wish.bold else next((at for at, row in enumerate(rows) if row.worker is not None), None)
 
 
-def hold(
+def start_or_park(
     connection: Connection, rows: Sequence[Row[t.Any]], wish: Wish, worker: str, now: float
 ) -> tuple[list[Claim], list[Pair]]:
     """Make *rows* running; return the claims, and what of them *wish* does not know, which is parked."""

@@ -68,7 +68,8 @@ def look_for_condor() -> None:
 def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeout: int, graceful_timeout: int) -> None:
     """Run the jobs that are queued, until INT (Ctrl-C) or TERM.
 
-    HUP loads the app anew in new processes; TTIN and TTOU add and remove one.
+    HUP loads the app anew in new processes; TTIN and TTOU add and remove one. With --once the exit status is 0 also
+    when jobs have failed, or wait for a worker that knows them; 1 when the event log is away, or a job hangs.
     """
     if once and processes != 1:
         raise click.UsageError("--once runs in this process: leave --processes out.")

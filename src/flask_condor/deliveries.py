@@ -71,8 +71,8 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]
 
     One is refused when its claim was lost meanwhile. Call it last in its transaction (see :func:`add_runs`).
     """
-    held = held_of(connection, [outcome.claim for outcome in outcomes])
-    kept = [outcome for outcome in outcomes if outcome.claim.id in held]
+    valid = valid_of(connection, [outcome.claim for outcome in outcomes])
+    kept = [outcome for outcome in outcomes if outcome.claim.id in valid]
     if not kept:
         return []
     now = clock(connection)
@@ -105,8 +105,8 @@ def ended(outcome: Outcome, now: float) -> dict[str, t.Any]:
     }
 
 
-def held_of(connection: Connection, claims: Collection[Claim]) -> set[int]:
-    """Return the ids of those of *claims* that still hold, and keep them so until the transaction ends."""
+def valid_of(connection: Connection, claims: Collection[Claim]) -> set[int]:
+    """Return the ids of those of *claims* that are still valid, and keep them so until the transaction ends."""
     ids = [one.id for one in claims]
     rows = connection.execute(
         select(deliveries.c.id, deliveries.c.worker, deliveries.c.attempt)
@@ -119,36 +119,36 @@ def held_of(connection: Connection, claims: Collection[Claim]) -> set[int]:
 
 
 def heartbeat(connection: Connection, claims: Collection[Claim]) -> int:
-    """Renew the lease of *claims*; return how many still hold."""
-    held = held_of(connection, claims)
-    renewing = update(deliveries).where(deliveries.c.id.in_(held))
+    """Renew the lease of *claims*; return how many are still valid."""
+    valid = valid_of(connection, claims)
+    renewing = update(deliveries).where(deliveries.c.id.in_(valid))
     connection.execute(renewing.values(lease_until=clock(connection) + LEASE))
-    return len(held)
+    return len(valid)
 
 
 def leave_alone_no_more(connection: Connection, one: Claim, worker: str) -> bool:
     """Let others stand beside *one*, which was claimed alone: its loss would tell nothing then. False when lost."""
-    held = held_of(connection, [one])
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(held)).values(worker=worker))
-    return bool(held)
+    valid = valid_of(connection, [one])
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(valid)).values(worker=worker))
+    return bool(valid)
 
 
 def release(connection: Connection, claims: Collection[Claim], *, started: bool) -> int:
-    """Give *claims* back, due as they were; return how many still held.
+    """Give *claims* back, due as they were; return how many were still valid.
 
     :param started: whether the jobs had begun; the attempt then stays counted, so that the next has a higher number.
     """
-    held = held_of(connection, claims)
-    giving = update(deliveries).where(deliveries.c.id.in_(held))
+    valid = valid_of(connection, claims)
+    giving = update(deliveries).where(deliveries.c.id.in_(valid))
     values: dict[str, t.Any] = {"state": "pending", "worker": None, "lease_until": None}
     if not started:
         values["attempt"] = deliveries.c.attempt - 1
     connection.execute(giving.values(values))
-    lost_before = {one.id for one in claims if one.was_lost} & held
+    lost_before = {one.id for one in claims if one.was_lost} & valid
     connection.execute(update(deliveries).where(deliveries.c.id.in_(lost_before)).values(worker=LOST))
-    if held:
+    if valid:
         wake_workers(connection)
-    return len(held)
+    return len(valid)
 
 
 def reap(connection: Connection, known: Known) -> list[Reaped]:

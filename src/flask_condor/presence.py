@@ -27,7 +27,7 @@ from .models import workers
 UNSEEN = 30.0
 """Seconds after which a worker that was not seen counts as gone."""
 FORGOTTEN = 24 * 3600.0
-"""Seconds after which the row of a worker that is gone is deleted."""
+"""Seconds after which the row of a worker that is gone is deleted, by the next that signs in: only that adds rows."""
 
 
 class Presence(msgspec.Struct, frozen=True):

@@ -19,9 +19,6 @@ from sqlalchemy.engine import Connection
 from .bus import ours
 from .models import deliveries
 from .models import events
-from .models import workers
-from .rates import HOURS_KEPT
-from .rates import prune_rates
 
 if t.TYPE_CHECKING:
     from .config import Config
@@ -31,7 +28,6 @@ BATCH = 100
 """How many rows one transaction looks at: it keeps other writers waiting for some 10 ms on SQLite."""
 PRUNING = 0x0C0D1
 """The PostgreSQL advisory lock under which one process at a time prunes."""
-WORKERS_KEPT = DAY
 
 HAS_DELIVERIES = exists().where(deliveries.c.event_id == events.c.id)
 
@@ -137,9 +133,3 @@ class Prune:
     def _next_step(self) -> None:
         self._steps.pop(0)
         self._at = (-1.0, "")
-
-
-def forget(connection: Connection, now: float) -> None:
-    """Delete old rates, and workers that have not been seen for a day."""
-    prune_rates(connection, now, HOURS_KEPT)
-    connection.execute(delete(workers).where(ours(connection, workers), workers.c.seen_at < now - WORKERS_KEPT))

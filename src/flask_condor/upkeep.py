@@ -23,7 +23,8 @@ from .operations import jobs_to_run
 from .payload import from_json
 from .prune import Prune
 from .prune import Retention
-from .prune import forget
+from .rates import HOURS_KEPT
+from .rates import prune_rates
 from .schedule import GRACE
 
 if t.TYPE_CHECKING:
@@ -138,5 +139,5 @@ class Upkeep:
 
 def begin_prune(connection: Connection, config: Config) -> Prune:
     now = clock(connection)
-    forget(connection, now)
+    prune_rates(connection, now, HOURS_KEPT)
     return Prune(Retention.of(config, now))

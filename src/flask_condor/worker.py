@@ -204,8 +204,13 @@ class Worker:
                 self._beat_at = 0.0
                 return
             reaped = reap(connection, self._attempts)
-            strangers = [] if self._hands else self._appetite.strangers(connection)
         self._report.reaped(reaped)
+        if not self._hands:
+            self._tell_strangers()
+
+    def _tell_strangers(self) -> None:
+        with self._log.read() as connection:
+            strangers = self._appetite.strangers(connection)
         self._report.strangers(strangers)
 
     def _exchange(self) -> None:
@@ -259,10 +264,10 @@ class Worker:
                 release(connection, self._unreleased, started=False)
                 release(connection, [one for one in interrupted if one not in once], started=True)
                 sign_out(connection, self._presence)
-                strangers = self._appetite.strangers(connection) if self._plan.once else []
                 kept = finish(connection, self._unwritten)
             self._report.outcomes(self._unwritten, kept)
-            self._report.strangers(strangers)
+            if self._plan.once:
+                self._tell_strangers()
         except LogUnavailable as error_of_log:
             text = "%s What this worker had in hand runs again when its lease runs out."
             tell(logger, "left_without_log", text, error_of_log, worker=self._presence.id)

@@ -27,7 +27,8 @@ def stats(last: str, rebuild: bool, is_json: bool) -> None:
     """Show how the runs of each job ended.
 
     p50 and p95 are the seconds that half and 95 % of them took at most, right within 10 %. Failed ones were tried
-    again; lost ones lost their worker.
+    again; lost ones lost their worker. What --rebuild counts anew took the time from its claim to its finish, so with
+    what it waited for a thread.
     """
     from ..log import clock
 
