@@ -67,7 +67,7 @@ MUTATIONS = {
     ),
     "T7 only ids above the last one": (
         [
-            ("claims.py", 'bindparam("now"), IS_KNOWN)', 'bindparam("now"), IS_KNOWN, deliveries.c.id > bindparam("last"))'),
+            ("claims.py", '"now"), IS_KNOWN, IS_NOT_SHY)', '"now"), IS_KNOWN, IS_NOT_SHY, deliveries.c.id > bindparam("last"))'),
             ("claims.py", '"jobs": jobs, "count": room}', '"jobs": jobs, "count": room, "last": max(LAST)}'),
             ("claims.py", "return [], []\n", "return [], []\n    LAST.append(max(row.id for row in rows))\n"),
             ("claims.py", "LEASE = 15.0\n", "LEASE = 15.0\nLAST = [0]\n"),
@@ -84,7 +84,7 @@ MUTATIONS = {
         [GRACE.format("sqlite")],
     ),
     "T15 given back in silence": (
-        [("deliveries.py", "    if held:\n        wake_workers(connection)\n", "")],
+        [("deliveries.py", "    if valid:\n        wake_workers(connection)\n", "")],
         [GRACE.format("postgresql")],
     ),
     "T4 written after the commit": (
