@@ -539,10 +539,10 @@ def test_the_event_is_the_same_with_the_payload_as_it_was_when_fired(
     def note(event: Event[Any], ctx: Context) -> None:
         seen.append((event.id, event.fired_at, event.cause, event.depth, event.source, event.payload["name"]))
 
+    payload = {"name": "ada"}
     events_manager.register("a", lambda event, ctx: ctx.events.fire(Event("b", payload), session=session))
     events_manager.register("b", note)
     events_manager.register("b", note, run="after_commit")
-    payload = {"name": "ada"}
 
     session.begin()
     ctx.events.fire(Event("a"))

@@ -16,10 +16,13 @@ from pathlib import Path
 import flask_condor
 
 LAYERS = (
-    ("bus", "errors", "file_guard", "line", "signals", "watch"),
-    ("config", "drops", "due", "models", "payload", "retry", "storable"),
+    ("bus", "errors", "file_guard", "line", "models_of_pydantic", "signals", "watch"),
+    ("config", "drops", "due", "faults", "models", "payload", "retry", "storable"),
     ("context", "database", "family", "rates", "schema"),
     ("event", "statements"),
+    ("payload_type",),
+    ("event_name",),
+    ("typed_names",),
     ("job",),
     ("chain", "deferral"),
     ("after_response", "queued", "transactions"),
@@ -31,7 +34,7 @@ LAYERS = (
     ("outbox",),
     ("registry",),
     ("operations", "queueing", "schedule"),
-    ("operating",),
+    ("emitting", "operating"),
     ("upkeep",),
     ("manager",),
     ("bell", "claims", "presence", "reactions"),

@@ -116,7 +116,7 @@ def test_something_that_is_no_event_is_refused_with_what_to_write(app: Flask, ev
         with pytest.raises(CondorError, match=r"takes an Event, got namespace\(name='signed-up'\)"):
             ctx.events.fire(lookalike)
     with pytest.raises(CondorError, match=r"takes an Event, got 'signed-up'.*fire\(Event\(NAME, payload\)\)"):
-        ctx.events.fire("signed-up")  # type: ignore[type-var]
+        ctx.events.fire("signed-up")  # type: ignore[arg-type]
 
 
 def test_a_bound_manager_fires_without_an_app_context_around(make_job: MakeJob, ran: list[str]) -> None:

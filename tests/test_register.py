@@ -116,7 +116,7 @@ def test_jobs_are_registered_together_or_not_at_all(
 
 def test_an_unknown_run_word_is_refused(events_manager: EventsManager) -> None:
     with pytest.raises(CondorError, match="run='later' is unknown: write 'now'"):
-        events_manager.register("signed-up", lambda event, ctx: None, run="later")  # type: ignore[arg-type]
+        events_manager.register("signed-up", lambda event, ctx: None, run="later")  # type: ignore[call-overload]
 
 
 def test_an_empty_name_is_refused(events_manager: EventsManager) -> None:

@@ -8,6 +8,7 @@ from .errors import EventLoop as EventLoop
 from .errors import EventNotRegistered as EventNotRegistered
 from .errors import JobsFailed as JobsFailed
 from .event import Event as Event
+from .event_name import EventName as EventName
 from .extension import Condor as Condor
 from .manager import EventsManager as EventsManager
 
@@ -17,6 +18,7 @@ __all__ = [
     "Context",
     "Event",
     "EventLoop",
+    "EventName",
     "EventNotRegistered",
     "EventsManager",
     "JobsFailed",

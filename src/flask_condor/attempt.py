@@ -104,7 +104,8 @@ class Attempts:
         job = self._jobs.get((claim.event.name, claim.job))
         if job is None:
             raise JobGone(f"job {claim.job} of event {claim.event.name!r} was unregistered after it was claimed")
-        return self._manager.run_delivery(event_from(claim.event), job, Delivery(claim.id, claim.attempt))
+        event = event_from(claim.event, self._manager.registry.typed_names.from_json)
+        return self._manager.run_delivery(event, job, Delivery(claim.id, claim.attempt))
 
     def _tidy(self) -> None:
         """Undo what the job did to the process, or end it when its files are not what they were.

@@ -23,8 +23,9 @@ if t.TYPE_CHECKING:
     from .chain import Chain
     from .config import Config
     from .due import Delay
-    from .manager import AnySession
-    from .manager import E
+    from .emitting import AnySession
+    from .event import Event
+    from .event_name import Q
     from .queueing import Queueing
     from .registry import Registry
     from .signals import Call
@@ -66,8 +67,8 @@ class CurrentEventsManager(EventsManager):
 
     @runs_jobs
     def fire(
-        self, event: E, delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
-    ) -> E:
+        self, event: Event[Q], delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
+    ) -> Event[Q]:
         """Do as :meth:`EventsManager.fire`, with the way of a plain event from a handler written out for speed."""
         chain: t.Any
         plan: Plan
@@ -90,11 +91,16 @@ class CurrentEventsManager(EventsManager):
         finally:
             chain.event = None
         failed: Call = job  # pyright: ignore[reportPossiblyUnboundVariable]  # it raised, so there is one
+        check = self.registry.signals.checks.get(event.name)
+        if failed is check:
+            raise first_error
         failures = [chain.failure(event, failed, first_error), *chain.run(event, after(failed, plan))]
-        chain.settle(event, plan, failures)
+        chain.settle(event, tuple(call for call in plan if call is not check), failures)
         return event
 
-    def _fire_the_long_way(self, event: E, delay: Delay | None, at: datetime | None, session: AnySession | None) -> E:
+    def _fire_the_long_way(
+        self, event: Event[Q], delay: Delay | None, at: datetime | None, session: AnySession | None
+    ) -> Event[Q]:
         manager = resolve_events_manager()
         if not hasattr(_current_app_context(), "_condor") and manager._new_chain(None).event is None:
             return self.fire(event, delay, at, session)

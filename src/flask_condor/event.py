@@ -16,9 +16,10 @@ from msgspec.structs import force_setattr
 Source = t.Literal["handler", "job", "http", "cli", "app", "replay"]
 
 if t.TYPE_CHECKING:
-    from typing_extensions import TypeVar
-
-    P = TypeVar("P", default=t.Any)
+    from .event_name import Carried
+    from .event_name import EventName
+    from .event_name import P
+    from .event_name import PlainName
 else:
     P = t.TypeVar("P")
 
@@ -57,8 +58,8 @@ class Event(msgspec.Struct, t.Generic[P], frozen=True, weakref=True, eq=False):
     Frozen, compared by identity. One object is one happening: it has one id and one time however often it is fired,
     so make it where you fire it. The payload is handed to the jobs as it is, not copied and not frozen.
 
-    :param name: a constant of ``events/event_names.py``.
-    :param payload: any object; by convention a dict with text keys.
+    :param name: a constant of ``events/event_names.py``: a text, or an :class:`EventName` that says the payload's type.
+    :param payload: any object; by convention a dict with text keys. That of a typed name is checked when it is fired.
     :param id: at most one event of that id is meant to exist; a UUIDv7 when not given.
     """
 
@@ -67,6 +68,21 @@ class Event(msgspec.Struct, t.Generic[P], frozen=True, weakref=True, eq=False):
     id: str = ""
     _made_at: float = msgspec.field(default_factory=time)
     _origin: Origin | None = None
+
+    if t.TYPE_CHECKING:
+
+        @t.overload
+        def __init__(self, name: EventName[P], payload: Carried[P], id: str = "") -> None: ...
+        @t.overload
+        def __init__(
+            self,
+            name: PlainName,
+            payload: P = ...,
+            id: str = "",
+            _made_at: float = ...,
+            _origin: Origin | None = None,
+        ) -> None: ...
+        def __init__(self, *args: t.Any, **kwargs: t.Any) -> None: ...
 
     @property
     def type(self) -> str:
@@ -151,8 +167,13 @@ def uuid7(at: float) -> str:
 
 
 def originate(event: Event[t.Any], origin: Origin | None) -> None:
-    """Write down where *event* came from; the one change that a fired event sees."""
+    """Write down where *event* came from."""
     force_setattr(event, "_origin", origin)
+
+
+def replace_payload(event: Event[t.Any], payload: t.Any) -> None:
+    """Put what the type of its name makes of it in place of what *event* was fired with."""
+    force_setattr(event, "payload", payload)
 
 
 def root_origin(event: Event[t.Any]) -> Origin:

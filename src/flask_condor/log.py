@@ -261,7 +261,7 @@ def event_row(
     cause = origin.cause if origin else None
     return {
         "id": event.id,
-        "name": event.name,
+        "name": str.__str__(event.name),
         "payload": payload,
         "is_replayable": is_replayable,
         "is_orphan": is_orphan,
@@ -290,8 +290,11 @@ def delivery_row(event_id: str, job: Deliverable, bus: str) -> dict[str, t.Any]:
     }
 
 
-def event_from(row: Row[t.Any]) -> Event[t.Any]:
-    """Return the event of a row of ``condor_events``."""
+def event_from(row: Row[t.Any], payload_from: t.Any = lambda _, text: from_json(text)) -> Event[t.Any]:
+    """Return the event of a row of ``condor_events``.
+
+    :param payload_from: makes the payload of an event's name and the stored text.
+    """
     cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
     origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id))
-    return Event(row.name, from_json(row.payload), row.id, row.fired_at, origin)
+    return Event(row.name, payload_from(row.name, row.payload), row.id, row.fired_at, origin)

@@ -18,6 +18,7 @@ from .chain import step_here
 from .config import Config
 from .context import Context
 from .context import current_request
+from .emitting import Emitting
 from .errors import EventInvalid
 from .errors import LogUnavailable
 from .event import Event
@@ -36,14 +37,18 @@ from .signals import JobSignal
 from .signals import Plan
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from flask import Flask
-    from sqlalchemy.orm import Session
     from sqlalchemy.orm import scoped_session
 
     from .context import Delivery
     from .due import Delay
+    from .emitting import AnySession
+    from .event_name import EventName
+    from .event_name import PlainName
+    from .event_name import Q
     from .job import JobFunction
     from .job import Run
     from .log import Log
@@ -51,14 +56,22 @@ if t.TYPE_CHECKING:
     from .recording import Entry
     from .recording import Recording
 
-    AnySession = Session | scoped_session[t.Any]
-E = t.TypeVar("E", bound="Event[t.Any]")
+    class HowRun(t.TypedDict, total=False):
+        """The keywords of ``register``."""
+
+        run: Run
+        retry: Retry
+        timeout: float | None
+        at_most_once: bool
+        priority: int
+        queue: str
+
 
 ENTERED = nullcontext()
 RETRY = Retry()
 
 
-class EventsManager(Operating):
+class EventsManager(Emitting, Operating):
     """Registers jobs for event names, and fires events, for one app. Safe to use from many threads.
 
     It can be used where no app context is current, or another app's: it then enters a fresh one of its own app.
@@ -91,9 +104,18 @@ class EventsManager(Operating):
         """The event log; nothing is opened before it is first used."""
         return self.queueing.log
 
+    if t.TYPE_CHECKING:
+
+        @t.overload
+        def register(
+            self, name: EventName[Q], *jobs: Callable[[Event[Q], Context], t.Any], **how: t.Unpack[HowRun]
+        ) -> None: ...
+        @t.overload
+        def register(self, name: PlainName, *jobs: JobFunction, **how: t.Unpack[HowRun]) -> None: ...
+
     def register(  # noqa: PLR0913  # all but the name and the jobs by keyword
         self,
-        name: str,
+        name: t.Any,
         *jobs: JobFunction,
         run: Run = "now",
         retry: Retry = RETRY,
@@ -104,7 +126,8 @@ class EventsManager(Operating):
     ) -> None:
         """Register *jobs* to run, in this order and after those registered before, when *name* is fired.
 
-        Without a job it only declares the name, so that firing it is no error. A job runs once for each time it is
+        An :class:`EventName` also brings the type of the payload, which then holds for each fire of that name. Without
+        a job it only declares the name, so that firing it is no error. A job runs once for each time it is
         registered; it is kept alive, be it a lambda, a closure or the bound method of a temporary.
 
         :param run: "now": in the caller's thread, before ``fire`` returns; lost with the request when the process
@@ -120,6 +143,7 @@ class EventsManager(Operating):
         :param at_most_once: whether a queued job that failed, or whose worker was lost, is dead at once.
         :param priority: queued jobs of higher priority are started first. :param queue: the queue they wait in.
         :raises EventNameEmpty: and :raises EventInvalid: for a name that is none.
+        :raises PayloadTypeInvalid: and :raises EventTypedTwice: for a payload type that cannot be, or is not the first.
         :raises JobInvalid: for a job that cannot be called as ``job(event, ctx=ctx)``.
         :raises JobRegisteredTwice: for a job that *name* has already with this run word.
         :raises RunInvalid: for an unknown run word. :raises RuleInvalid: for a rule that means nothing.
@@ -148,8 +172,8 @@ class EventsManager(Operating):
         return self.registry.signals.signal(name)
 
     def fire(
-        self, event: E, delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
-    ) -> E:
+        self, event: Event[Q], delay: Delay | None = None, at: datetime | None = None, session: AnySession | None = None
+    ) -> Event[Q]:
         """Run the jobs registered for ``event.name``, in the order registered, and return the event.
 
         Every ``now`` job has run when this returns, also when one of them fails; events that they fire are run at
@@ -168,6 +192,7 @@ class EventsManager(Operating):
         :raises JobsFailed: when jobs failed, after all have run, with every error (``CONDOR_JOB_ERRORS="raise"``).
         :raises EventLoop: when events fire one another without an end.
         :raises DelayInvalid: for a *delay* or *at* that is no time to come; nothing has run.
+        :raises PayloadInvalid: when the payload is not of the type that its name has; nothing has run.
         :raises PayloadNotSerializable: when a job is queued and JSON cannot hold the payload; nothing has run.
         :raises LogUnavailable: when the event log cannot be written: no queued job is accepted, all others have run.
         :raises SessionInvalid: for a *session* that is none of SQLAlchemy's; nothing has run.
@@ -177,51 +202,17 @@ class EventsManager(Operating):
             chain.settle(event, plan, chain.run(event, plan, recording), refusal)
         return event
 
-    def emit(
+    async def fire_async(
         self,
-        name: str,
-        data: t.Any = None,
-        *,
-        id: str | None = None,
+        event: Event[Q],
         delay: Delay | None = None,
         at: datetime | None = None,
+        *,
         session: AnySession | None = None,
-    ) -> Event[t.Any]:
-        """Make an event and fire it; unlike :meth:`fire`, a name that nobody listens to is accepted.
-
-        :param data: the payload. :param id: the event's id; a UUIDv7 when not given. Fired again with the same id,
-            its queued jobs are not queued again; jobs that run in this process run each time.
-        :raises: as :meth:`fire`, save EventNotRegistered.
-        """
-        event = Event(name, data, id or "")
-        with self._app_context():
-            chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=False)
-            chain.settle(event, plan, chain.run(event, plan, recording), refusal)
-        return event
-
-    async def fire_async(
-        self, event: E, delay: Delay | None = None, at: datetime | None = None, *, session: AnySession | None = None
-    ) -> E:
+    ) -> Event[Q]:
         """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
         with self._app_context():
             chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=True)
-            chain.settle(event, plan, await chain.run_async(event, plan, recording), refusal)
-        return event
-
-    async def emit_async(
-        self,
-        name: str,
-        data: t.Any = None,
-        *,
-        id: str | None = None,
-        delay: Delay | None = None,
-        at: datetime | None = None,
-        session: AnySession | None = None,
-    ) -> Event[t.Any]:
-        """Do as :meth:`emit` from an async view or job: await the async jobs, and call the others."""
-        event = Event(name, data, id or "")
-        with self._app_context():
-            chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=False)
             chain.settle(event, plan, await chain.run_async(event, plan, recording), refusal)
         return event
 
@@ -251,6 +242,8 @@ class EventsManager(Operating):
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
         chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
+        if self.registry.signals.enabled:
+            self.registry.typed_names.check(event)
         if session is not None:
             plan = self.registry.sessions.join(plan, session)
         originate(event, chain.origin_of(event.name))
@@ -278,6 +271,7 @@ class EventsManager(Operating):
         return chain
 
     def _enqueue_one(self, event: Event[t.Any], job: Queued) -> None:
+        self.registry.typed_names.check(event)
         with self._app_context():
             self.queueing.outbox.enqueue_one(event, job, self._chain().ctx)
 

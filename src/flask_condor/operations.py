@@ -107,6 +107,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
     :param jobs: functions, their names or their paths ("module:qualname"); all that are registered now when None.
     :param id: of the new event; a second replay with the same one writes nothing.
     :raises OperationRefused: for an event that is not in the log, whose payload is not, or without such a job.
+    :raises PayloadInvalid: for a stored payload that is no longer of the type that its name has.
     """
     row = connection.execute(select(events).where(ours(connection, events), events.c.id == event_id)).one_or_none()
     if row is None:
@@ -117,7 +118,8 @@ def replay(  # noqa: PLR0913  # the last three by keyword
             f" like: {shorten_repr(from_json(row.payload))}. Fire an event with the right payload instead."
         )
     chosen = jobs_to_run(registry, row.name, jobs)
-    event: Event[t.Any] = Event(row.name, from_json(row.payload), id, time.time())
+    payload = registry.typed_names.from_json(row.name, row.payload)
+    event: Event[t.Any] = Event(row.name, payload, id, time.time())
     originate(event, Origin("replay", origin.cause, origin.path, origin.family))
     if write_event(connection, event, row.payload, chosen, NOW, replay_of=event_id):
         note(connection, actor, "replay", event_id=event_id, replay=event.id, jobs=[job.path for job in chosen])

@@ -26,13 +26,13 @@ from .log import Deliverable
 from .log import Log
 from .log import write_deliveries
 from .log import write_event
-from .payload import to_json
 from .transactions import hold
 
 if t.TYPE_CHECKING:
     from .context import Context
     from .event import Event
     from .transactions import Sessions
+    from .typed_names import TypedNames
 
 Write = Callable[[Connection], object]
 AT_ONCE = 0.1
@@ -52,8 +52,9 @@ class Outbox:
     in between.
     """
 
-    def __init__(self, log: Log, sessions: Sessions) -> None:
+    def __init__(self, log: Log, sessions: Sessions, typed_names: TypedNames) -> None:
         self._log = log
+        self._to_json = typed_names.to_json
         self._sessions = sessions
         self._joining = Joining(log)
 
@@ -69,13 +70,13 @@ class Outbox:
         :raises EventLoop: when the event's root has led to too many others.
         :raises SessionInvalid: for a *session* that is none.
         """
-        payload = to_json(event.payload)
+        payload = self._to_json(event)
         bus = self._log.bus
         self._write(event, ctx, session, lambda connection: write_event(connection, event, payload, jobs, due, bus=bus))
 
     def enqueue_one(self, event: Event[t.Any], job: Deliverable, ctx: Context) -> None:
         """Write the delivery of a single job, also of an event that is in the log already: for Blinker's ``send``."""
-        payload = to_json(event.payload)
+        payload = self._to_json(event)
         bus = self._log.bus
 
         def write(connection: Connection) -> None:

@@ -55,7 +55,7 @@ class Queueing:
         """What writes queued events to the log."""
         from .outbox import Outbox  # likewise
 
-        return Outbox(self.log, self._registry.sessions)
+        return Outbox(self.log, self._registry.sessions, self._registry.typed_names)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -97,7 +97,8 @@ class Queueing:
         refuse_unstorable(event.id, "id")
         entries = self._registry.entries_of(event.name, plan)
         is_orphan = not plan and not self._registry.knows(event.name)
-        return self.recorder.start(event, entries, is_orphan=is_orphan, awaits_event=is_queued)
+        payload = None if is_queued else self._registry.typed_names.to_json_or_none(event)
+        return self.recorder.start(event, entries, is_orphan=is_orphan, awaits_event=is_queued, payload=payload)
 
     def record_one(self, event: Event[t.Any], entry: Entry) -> Recording | None:
         """The same for one job that was put off."""

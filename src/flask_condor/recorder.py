@@ -91,10 +91,19 @@ class Recorder:
         self._closes_at_exit = False
 
     def start(
-        self, event: Event[t.Any], entries: tuple[Entry | None, ...], *, is_orphan: bool, awaits_event: bool
+        self,
+        event: Event[t.Any],
+        entries: tuple[Entry | None, ...],
+        *,
+        is_orphan: bool,
+        awaits_event: bool,
+        payload: str | None = None,
     ) -> Recording:
-        """Return what is to be told how the runs of *event* end; see :class:`Recording`."""
-        return start_recording(event, entries, self.add, is_orphan, awaits_event)
+        """Return what is to be told how the runs of *event* end; see :class:`Recording`.
+
+        :param payload: as JSON, where that is known to give it back.
+        """
+        return start_recording(event, entries, self.add, is_orphan, awaits_event, payload)
 
     def add(self, recording: Recording) -> None:
         """Take *recording* to be written; never waits for the database, and never raises."""

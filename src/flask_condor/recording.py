@@ -25,8 +25,13 @@ LARGEST = 256 * 1024
 SHOWN = 1000
 """Characters of such a ``repr``."""
 
-Kept = bytes | str
-"""A value as it was: a copy by marshal, which never leaves the process; or, where that has no copy, its ``repr``."""
+
+class Json(str):
+    """The JSON of a value, which gives it back."""
+
+
+Kept = bytes | Json | str
+"""A value as it was: a copy by marshal, which never leaves the process; or its JSON; else its ``repr``."""
 
 _clock = time.perf_counter
 
@@ -94,9 +99,10 @@ def start_recording(
     add: Callable[[Recording], None],
     is_orphan: bool,
     awaits_event: bool,
+    json: str | None = None,
 ) -> Recording:
     """Keep *event* as it is now, before a job can change its payload, and return what is told how its runs end."""
-    payload = keep(event.payload)
+    payload = keep(event.payload) if json is None or len(json) > LARGEST else Json(json)
     began = _clock()
     recording = Recording(
         add,

@@ -25,6 +25,7 @@ from .payload import to_json
 from .rates import Finished
 from .rates import add_runs
 from .recording import SHOWN
+from .recording import Json
 from .recording import Kept
 from .recording import Recording
 from .storable import storable
@@ -76,6 +77,8 @@ def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
 
 def describe(kept: Kept) -> tuple[str, bool]:
     """Return what was kept as JSON text, and whether that gives it back; else the text holds its ``repr``."""
+    if isinstance(kept, Json):
+        return str(kept), True
     if isinstance(kept, str):
         return encode(storable(kept)).decode(), False
     value = marshal.loads(kept)

@@ -17,6 +17,7 @@ from .errors import JobNotFindable
 from .errors import JobRegisteredTwice
 from .errors import RunInvalid
 from .errors import shorten_repr
+from .event_name import EventName
 from .job import Job
 from .job import Rules
 from .job import Run
@@ -30,6 +31,7 @@ from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
 from .signals import Signals
+from .typed_names import TypedNames
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -68,6 +70,7 @@ class Registry:
         self._jobs: dict[str, tuple[Job, ...]] = {}
         self._entries: dict[str, tuple[Plan, tuple[Entry | None, ...]]] = {}
         self.signals = Signals(self._ready)
+        self.typed_names = TypedNames()
         self.defers = False
         """Whether a job was ever registered to run after the response."""
         self._session = session
@@ -93,6 +96,9 @@ class Registry:
                 refuse_double(function, name, run, where, jobs)
                 jobs.append(Job(function, run, rules, where, self._receiver_of(function, run, rules)))
             refuse_namesakes(name, [job for job in jobs if job.run == "queued"])
+            if isinstance(name, EventName):
+                check, name = self.typed_names.declare(name, where), str.__str__(name)
+                self.signals.check_first(name, check)
             self._jobs[name] = tuple(jobs)
             self.defers = self.defers or run == "after_response"
             signal = self.signals.signal(name)
@@ -164,7 +170,7 @@ class Registry:
         :param strict: whether a name that nobody registered is an error.
         """
         check_name(event.name)
-        kept = self.signals.plans.get(event.name, self.signals.queueing_plans.get(event.name))
+        kept = self.signals.other_plans.get(event.name, self.signals.plans.get(event.name))
         if kept is not None:
             return kept
         if not self.signals.enabled:

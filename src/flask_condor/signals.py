@@ -161,9 +161,11 @@ class Signals(Namespace):
         self.ready = ready
         self.lock = RLock()
         self.plans: dict[str, Plan] = {}
-        """Those that a fire may simply walk."""
-        self.queueing_plans: dict[str, Plan] = {}
-        """Those with calls that are to be queued: they have an attribute ``is_queued``."""
+        """Those that a fire may simply walk; one of a typed name has its check for the first call."""
+        self.other_plans: dict[str, Plan] = {}
+        """Those with calls that are to be queued, which have an attribute ``is_queued``; and of typed names."""
+        self.checks: dict[str, Call] = {}
+        """What is called first, by typed names: it raises for a payload that is not of the name's type."""
         self._disabled = 0
         self.is_watched = False
         """Whether every run is recorded."""
@@ -172,13 +174,23 @@ class Signals(Namespace):
         """Return the signal for *name*, the same one each time; made when there is none yet."""
         with self.lock:
             if name not in self:
+                name = str.__str__(name)
                 self[name] = JobSignal(name, doc, self)
             return t.cast(JobSignal, self[name])
+
+    def check_first(self, name: str, check: Call) -> None:
+        """Let every fire of *name* call *check* before its plan; nothing is called when that raises."""
+        with self.lock:
+            self.checks[name] = check
+            self.forget_plan(name)
 
     def keep_plan(self, name: str, plan: Plan) -> None:
         if self.enabled:
             queues = self.is_watched or any(getattr(call, "is_queued", False) for call in plan)
-            (self.queueing_plans if queues else self.plans)[name] = plan
+            if queues or name in self.checks:
+                self.other_plans[name] = plan
+            if not queues:
+                self.plans[name] = (self.checks[name], *plan) if name in self.checks else plan
 
     def watch(self) -> None:
         """Let no fire simply walk its plan from now on, as every run is recorded."""
@@ -205,8 +217,8 @@ class Signals(Namespace):
 
     def forget_plan(self, name: str) -> None:
         self.plans.pop(name, None)
-        self.queueing_plans.pop(name, None)
+        self.other_plans.pop(name, None)
 
     def _forget_plans(self) -> None:
         self.plans.clear()
-        self.queueing_plans.clear()
+        self.other_plans.clear()
