@@ -21,12 +21,15 @@ if t.TYPE_CHECKING:
     from .manager import EventsManager
 
 COMMANDS = {
-    "list": "listing:list_events",
     "cancel": "stored:cancel",
     "db": "tables:db",
+    "fire": "firing:fire",
+    "list": "listing:list_events",
+    "log": "logged:log",
     "prune": "pruning:prune",
     "replay": "stored:replay",
     "retry": "stored:retry",
+    "show": "showing:show_one",
     "stats": "counting:stats",
 }
 

@@ -104,7 +104,7 @@ Index(
     sqlite_where=PENDING,
     postgresql_where=PENDING,
 )
-Index("condor_dead", deliveries.c.bus, deliveries.c.job, sqlite_where=DEAD, postgresql_where=DEAD)
+Index("condor_dead", deliveries.c.bus, deliveries.c.id, sqlite_where=DEAD, postgresql_where=DEAD)
 Index("condor_leases", deliveries.c.bus, deliveries.c.lease_until, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index(
     "condor_finished",

@@ -7,7 +7,9 @@ import json
 import typing as t
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -32,7 +34,7 @@ as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON o
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for.
+    """A group whose commands are imported when they are asked for, and tell what is wrong in one line.
 
     :param lazy: where each command is, as "module:name" within this package.
     """
@@ -40,6 +42,17 @@ class LazyGroup(click.Group):
     def __init__(self, *args: t.Any, lazy: dict[str, str] | None = None, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
         self._lazy = lazy or {}
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: t.Any
+    ) -> click.Context:
+        with in_one_line():
+            refuse_odd(args)
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> t.Any:
+        with in_one_line():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._lazy})
@@ -50,6 +63,33 @@ class LazyGroup(click.Group):
         module, _, name = self._lazy[cmd_name].partition(":")
         found: click.Command = getattr(import_module(f".{module}", __package__), name)
         return found
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Turn what click prints of a wrong command line, with its usage, into one line that says what to type."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        help = f" See `{error.ctx.command_path} --help`." if error.ctx else ""
+        raise Refused(line_of(error.format_message()) + help) from error
+    except click.ClickException as error:
+        kind = Refused if error.exit_code == Refused.exit_code else click.ClickException
+        raise kind(line_of(error.message)) from error
+
+
+def refuse_odd(args: Sequence[str]) -> None:
+    """Make sure that *args* are text: bytes of another encoding become halves of characters, which nothing can hold."""
+    for arg in args:
+        if "\0" in arg or not arg.isascii() and any("\ud800" <= letter <= "\udfff" for letter in arg):
+            raise Refused(f"the argument {arg!r} is no UTF-8 text: type it in UTF-8.")
+
+
+def line_of(text: str) -> str:
+    """Return *text* on one line, with what a terminal would act upon spelled out."""
+    return cell_of(" ".join(text.split()))
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
