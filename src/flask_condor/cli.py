@@ -31,6 +31,7 @@ COMMANDS = {
     "retry": "stored:retry",
     "show": "showing:show_one",
     "stats": "counting:stats",
+    "tail": "following:tail",
 }
 
 

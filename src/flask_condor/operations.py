@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement
 from sqlalchemy import and_
 from sqlalchemy import insert
+from sqlalchemy import or_
 from sqlalchemy import select
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
@@ -29,6 +30,7 @@ from .job import name_of
 from .log import clock
 from .log import wake_workers
 from .log import write_event
+from .models import DEAD
 from .models import PENDING
 from .models import audit
 from .models import deliveries
@@ -43,8 +45,6 @@ if t.TYPE_CHECKING:
 
 Target = int | str
 """A delivery, by its number, or an event, by its id."""
-MOST = 500
-"""How many targets one transaction takes."""
 
 
 def retry(connection: Connection, targets: Sequence[Target], actor: str) -> list[int]:
@@ -58,21 +58,35 @@ def retry(connection: Connection, targets: Sequence[Target], actor: str) -> list
     moved: list[int] = []
     for target in targets:
         check_retryable(connection, target)
-        states = ("dead",) if isinstance(target, str) else ("dead", "cancelled")
-        chosen = and_(deliveries.c.state.in_(states), deliveries.c.run == "queued")
-        found = rows_of(connection, target, chosen)
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id.in_([row.id for row in found]), chosen)
-            .values(state="pending", attempt=0, losses=0, worker=None, due_at=clock(connection), finished_at=None)
-        )
-        for row in found:
-            was = {"state": row.state, "attempt": row.attempt, "error": row.error}
-            note(connection, actor, "retry", event_id=row.event_id, delivery_id=row.id, was=was)
-        moved += [row.id for row in found]
-    if moved:
-        wake_workers(connection)
+        chosen = RETRYABLE if isinstance(target, str) else or_(RETRYABLE, CANCELLED)
+        moved += make_pending(connection, which(target), chosen, actor)
     return moved
+
+
+RETRYABLE = and_(DEAD, deliveries.c.run == "queued")
+CANCELLED = and_(deliveries.c.state == "cancelled", deliveries.c.run == "queued")
+
+
+def make_pending(
+    connection: Connection, which: ColumnElement[bool], chosen: ColumnElement[bool], actor: str
+) -> list[int]:
+    """Make those of the deliveries *which* that still are *chosen* pending again, and return their numbers."""
+    found = rows_of(connection, which, chosen)
+    if not found:
+        return []
+    ids, now = [row.id for row in found], clock(connection)
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(ids), chosen)
+        .values(state="pending", attempt=0, losses=0, worker=None, due_at=now, finished_at=None)
+    )
+    notes = []
+    for row in found:
+        was = {"state": row.state, "attempt": row.attempt, "error": row.error}
+        notes.append(a_note(connection, now, actor, "retry", event_id=row.event_id, delivery_id=row.id, was=was))
+    connection.execute(insert(audit), notes)
+    wake_workers(connection)
+    return ids
 
 
 def cancel(connection: Connection, target: Target, actor: str) -> list[int]:
@@ -83,7 +97,7 @@ def cancel(connection: Connection, target: Target, actor: str) -> list[int]:
     :raises OperationRefused: for a target that is not in the log.
     """
     check_known(connection, target)
-    found = rows_of(connection, target, PENDING)
+    found = rows_of(connection, which(target), PENDING)
     ids = [row.id for row in found]
     moving = update(deliveries).where(deliveries.c.id.in_(ids), PENDING)
     connection.execute(moving.values(state="cancelled", finished_at=clock(connection)))
@@ -177,9 +191,12 @@ def check_retryable(connection: Connection, target: Target) -> None:
         )
 
 
-def rows_of(connection: Connection, target: Target, chosen: ColumnElement[bool]) -> Sequence[Row[t.Any]]:
-    """Return the *chosen* deliveries of *target*, which stay as they are until the transaction ends."""
-    which = deliveries.c.event_id == target if isinstance(target, str) else deliveries.c.id == target
+def which(target: Target) -> ColumnElement[bool]:
+    return deliveries.c.event_id == target if isinstance(target, str) else deliveries.c.id == target
+
+
+def rows_of(connection: Connection, which: ColumnElement[bool], chosen: ColumnElement[bool]) -> Sequence[Row[t.Any]]:
+    """Return the *chosen* of the deliveries *which*; they stay as they are until the transaction ends."""
     return connection.execute(
         select(deliveries).where(which, chosen).order_by(deliveries.c.id).with_for_update()
     ).fetchall()
@@ -188,14 +205,26 @@ def rows_of(connection: Connection, target: Target, chosen: ColumnElement[bool])
 def note(
     connection: Connection, actor: str, action: str, *, event_id: str, delivery_id: int | None = None, **detail: object
 ) -> None:
-    connection.execute(
-        insert(audit).values(
-            at=clock(connection),
-            actor=actor,
-            action=action,
-            event_id=event_id,
-            delivery_id=delivery_id,
-            detail=json.dumps(detail),
-            bus=bus_of(connection),
-        )
-    )
+    noted = a_note(connection, clock(connection), actor, action, event_id=event_id, delivery_id=delivery_id, **detail)
+    connection.execute(insert(audit).values(noted))
+
+
+def a_note(  # a column each
+    connection: Connection,
+    at: float,
+    actor: str,
+    action: str,
+    *,
+    event_id: str,
+    delivery_id: int | None,
+    **detail: object,
+) -> dict[str, object]:
+    return {
+        "at": at,
+        "actor": actor,
+        "action": action,
+        "event_id": event_id,
+        "delivery_id": delivery_id,
+        "detail": json.dumps(detail),
+        "bus": bus_of(connection),
+    }

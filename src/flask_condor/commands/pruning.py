@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-import typing as t
 
 import click
 
+from .batches import run_in_batches
 from .shown import Refused
 from .shown import as_json
 from .shown import command
 from .shown import manager_here
 from .shown import show
-
-if t.TYPE_CHECKING:
-    from ..manager import EventsManager
-    from ..prune import Prune
-
-PAUSE = 0.005
-"""Seconds between two transactions, in which others get their turn to write."""
 
 
 @click.command("prune")
@@ -53,17 +45,6 @@ def prune(days: float | None, yes: bool, is_json: bool) -> None:
         count = one.count(connection)
     if count and not yes:
         click.confirm(f"Delete {count:,} rows for good?", abort=True, err=True)
-    deleted = prune_all(manager, one, count, is_hidden=is_json or not sys.stderr.isatty())
+    rest = "flask events prune --yes" if days is None else f"flask events prune --older-than {days:g} --yes"
+    deleted = run_in_batches(manager.log, one, count=count, label="Pruning", go_on=lambda: rest, is_json=is_json)
     show(is_json, ["Pruned"], [[deleted]] if deleted or is_json else [], "Nothing to prune.")
-
-
-def prune_all(manager: EventsManager, one: Prune, count: int, *, is_hidden: bool) -> int:
-    deleted = 0
-    with click.progressbar(length=count, label="Pruning", file=sys.stderr, hidden=is_hidden) as bar:
-        while not one.is_over:
-            with manager.log.begin("the rest was not pruned") as connection:
-                batch = one.batch(connection)
-            deleted += batch
-            time.sleep(PAUSE)
-            bar.update(batch)
-    return deleted
