@@ -11,6 +11,7 @@ from .errors import OperationRefused
 from .event import Event
 from .event import Family
 from .event import Origin
+from .registry import check_name
 
 if t.TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -101,22 +102,27 @@ class Operating:
         nobody fired within a minute, as no worker ran, is left out.
 
         :param expression: minute, hour, day of month, month, day of week, as in crontab; or "@hourly" and its like.
-        :param payload: of every event; must be what JSON can hold.
+        :param payload: of every event; must be what JSON can hold, and of the type of a typed name.
         :param timezone: whose clock, such as "Europe/Berlin". When it is put forward, a time that is left out is fired
             once the clock has moved on; when it is put back, a time that comes twice is fired the first time only,
             unless the hour is ``*``.
         :raises ScheduleInvalid: naming what is wrong. :raises PayloadNotSerializable: likewise, by its path.
+        :raises PayloadInvalid: for one that is not of the type that its name has.
         :raises ExtraMissing: without the package croniter.
         """
-        self.schedules.add(name, expression, payload, timezone)
+        check_name(name)
+        event: Event[t.Any] = Event(name, payload)
+        self.registry.typed_names.check(event)
+        self.schedules.add(name, expression, self.registry.typed_names.to_json(event), timezone)
 
     def check_schedules(self) -> None:
         """Make sure that each event scheduled so far is registered.
 
-        :raises EventNotRegistered: for the first that is not.
+        :raises EventNotRegistered: for the first that is not. :raises PayloadInvalid: for a payload of another type.
         """
         for schedule in self.schedules if "schedules" in vars(self) else ():
             self.registry.registered_signal(schedule.name)
+            self.registry.typed_names.from_json(schedule.name, schedule.payload)
 
 
 def check_target(target: object) -> Target:

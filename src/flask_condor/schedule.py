@@ -14,8 +14,6 @@ import msgspec
 
 from .errors import ExtraMissing
 from .errors import ScheduleInvalid
-from .payload import to_json
-from .registry import check_name
 
 SPACE = UUID("9d7b2b0e-6a55-5c0c-9a4e-1c0d04c0d04c")
 """The namespace of the ids of scheduled events."""
@@ -63,10 +61,9 @@ class Schedules:
     def __bool__(self) -> bool:
         return bool(self._schedules)
 
-    def add(self, name: str, expression: str, payload: t.Any, timezone: str) -> None:
-        """Add a schedule; raises as :meth:`EventsManager.schedule`."""
-        check_name(name)
-        schedule = Schedule(name, check_expression(expression), to_json(payload), check_timezone(timezone))
+    def add(self, name: str, expression: str, payload: str, timezone: str) -> None:
+        """Add a schedule, its *payload* as JSON; raises as :meth:`EventsManager.schedule`."""
+        schedule = Schedule(name, check_expression(expression), payload, check_timezone(timezone))
         if any((one.name, one.expression, one.timezone) == (name, expression, timezone) for one in self):
             raise ScheduleInvalid(f"event {name!r} is scheduled twice at {expression!r}: remove one of the two lines.")
         try:
