@@ -97,8 +97,8 @@ class Registry:
                 jobs.append(Job(function, run, rules, where, self._receiver_of(function, run, rules)))
             refuse_namesakes(name, [job for job in jobs if job.run == "queued"])
             if isinstance(name, EventName):
-                check, name = self.typed_names.declare(name, where), str.__str__(name)
-                self.signals.check_first(name, check)
+                kind, name = self.typed_names.declare(name, where), str.__str__(name)
+                self.signals.check_first(name, kind.check)
             self._jobs[name] = tuple(jobs)
             self.defers = self.defers or run == "after_response"
             signal = self.signals.signal(name)

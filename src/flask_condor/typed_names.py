@@ -56,7 +56,7 @@ class TypedNames:
         """
         kind = self.get(event.name)
         if kind is not None:
-            kind(event)
+            kind.check(event)
 
     def to_json(self, event: Event[t.Any]) -> str:
         """Return the payload of *event* as JSON text.
