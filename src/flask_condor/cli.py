@@ -22,7 +22,9 @@ if t.TYPE_CHECKING:
 
 COMMANDS = {
     "cancel": "stored:cancel",
+    "check": "checking:check",
     "db": "tables:db",
+    "explain": "explaining:explain",
     "fire": "firing:fire",
     "list": "listing:list_events",
     "log": "logged:log",

@@ -6,8 +6,8 @@ import typing as t
 
 import click
 
-from ..reactions import reactions_to
-from .loading import shown_path
+from ..places import shown_path
+from ..reactions import jobs_in_order
 from .shown import as_json
 from .shown import command
 from .shown import manager_here
@@ -30,7 +30,7 @@ def rows_of(registry: Registry) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for name in sorted(registry.jobs):
         jobs: list[tuple[object, ...]] = [
-            (job.run, job.path, shown_path(job.where)) for job in reactions_to(registry, name)
+            (job.run, job.path, shown_path(job.where)) for job in jobs_in_order(registry, name)
         ]
         rows += [(name, *job) for job in jobs or [(None, None, None)]]
     return rows

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
-from pathlib import Path
 
 import click
 from flask.cli import NoAppException
@@ -12,6 +10,7 @@ from flask.cli import NoAppException
 from ..errors import CondorError
 from ..errors import LogUnavailable
 from ..errors import shorten
+from ..places import place_of
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -21,8 +20,6 @@ TWO_LINES = """Where it is made, add:
     from flask_condor import Condor
     Condor(app, register_events=register_events)"""
 """What to add to an app, as a message ends with it."""
-NOT_OWN = ("<", f"{Path(os.__file__).parent}{os.sep}", f"{Path(__file__).parents[1]}{os.sep}")
-"""How the file of generated code begins, of the standard library, and of this package."""
 
 
 class Refused(click.ClickException):
@@ -59,25 +56,3 @@ def reason_of(error: Exception) -> str | None:
     told = shorten(SyntaxError(cause.msg) if isinstance(cause, SyntaxError) else cause, 1000).rstrip(".")
     kind = "" if isinstance(cause, CondorError) else type(cause).__name__
     return ": ".join(part for part in (place_of(cause), kind, told) if part)
-
-
-def place_of(error: BaseException) -> str:
-    """Return "file:line" of the innermost line of the user's own code that *error* came from, or "" without any."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{shown_path(error.filename)}:{error.lineno}"
-    traceback, place = error.__traceback__, ""
-    while traceback is not None:
-        path = traceback.tb_frame.f_code.co_filename
-        place = f"{shown_path(path)}:{traceback.tb_lineno}" if is_own(path) else place
-        traceback = traceback.tb_next
-    return place
-
-
-def is_own(path: str) -> bool:
-    """Tell whether a file is the user's own, rather than of Python, of an installed package, or generated."""
-    return path.endswith(".py") and not path.startswith(NOT_OWN) and "site-packages" not in path
-
-
-def shown_path(path: str) -> str:
-    """Return *path* as seen from the current folder, where it is below that."""
-    return path.removeprefix(os.path.join(os.getcwd(), ""))
