@@ -24,6 +24,7 @@ COMMANDS = {
     "cancel": "stored:cancel",
     "check": "checking:check",
     "db": "tables:db",
+    "doctor": "diagnosing:doctor",
     "explain": "explaining:explain",
     "fire": "firing:fire",
     "list": "listing:list_events",

@@ -33,6 +33,7 @@ from .event import Event
 from .event import Family
 from .event import Origin
 from .family import refuse_large_family
+from .file_guard import file_of
 from .models import events
 from .payload import from_json
 from .schema import ensure_schema
@@ -105,8 +106,7 @@ class Log:
 
     def _open(self) -> Engine:
         self.check()
-        engine = None if self._config.database_url else self._engine_of_app()
-        if engine is None:
+        if (engine := self._engine_of_app()) is None:
             return open_database(self._own_url())
         if engine.dialect.name == "sqlite" and not is_in_memory(engine.url):
             return open_database(engine.url, is_of_app=True)
@@ -122,7 +122,7 @@ class Log:
 
     def _engine_of_app(self) -> Engine | None:
         extension = self._app.extensions.get("sqlalchemy")
-        if extension is None or not hasattr(type(extension), "engines"):
+        if self._config.database_url or extension is None or not hasattr(type(extension), "engines"):
             return None
         with self._app.app_context():
             engine: Engine | None = extension.engines.get(None)
@@ -131,9 +131,12 @@ class Log:
     @property
     def is_there(self) -> bool:
         """Whether the database was ever made, as far as can be told without connecting to it."""
-        engine = None if self._config.database_url else self._engine_of_app()
-        url = self._own_url() if engine is None else engine.url
-        return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+        return self.url.get_backend_name() != "sqlite" or Path(file_of(self.url)).exists()
+
+    @property
+    def url(self) -> URL:
+        """Where the log is kept, or will be."""
+        return self._own_url() if (engine := self._engine_of_app()) is None else engine.url
 
     @contextmanager
     def begin(self, what: str = "the event log was not written") -> Iterator[Connection]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 import typing as t
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from sqlalchemy import create_engine
 from sqlalchemy import func
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
 
+from .bus import BUS
+from .bus import ours
+from .database import BUSY
 from .database import READING
 from .database import explained
 from .errors import SchemaMismatch
+from .file_guard import file_of
 from .models import PENDING
 from .models import VERSION
 from .models import deliveries
@@ -25,20 +34,41 @@ if t.TYPE_CHECKING:
 
 
 @contextmanager
-def peek(log: Log) -> Iterator[Connection | None]:
-    """Open a transaction that only reads; None when there is no database, or no tables in it.
+def look_into(log: Log) -> Iterator[Connection | None]:
+    """Open a connection that only reads; None when there is no database.
 
-    :raises LogUnavailable: when the database fails. :raises SchemaMismatch: for tables of another version.
+    On SQLite one of its own, as Condor's engine would put the file in WAL mode.
+
+    :raises LogUnavailable: when the database fails.
     """
     if not log.is_there:
         yield None
         return
-    with explained("the event log was not read"), log.engine.connect() as connection:
-        with connection.execution_options(**{READING: True}).begin():
-            version = version_in(connection)
-            if version is not None and version != VERSION:
-                raise SchemaMismatch(version, VERSION)
-            yield None if version is None else connection
+    with explained("the event log was not read"):
+        engine = log.engine if log.url.get_backend_name() != "sqlite" else reading_engine(log)
+        with engine.connect().execution_options(**{READING: True}) as connection:
+            yield connection
+
+
+@contextmanager
+def peek(log: Log) -> Iterator[Connection | None]:
+    """Do as :func:`look_into`; yield None when there are no tables either.
+
+    :raises SchemaMismatch: for tables of another version.
+    """
+    with look_into(log) as connection:
+        version = None if connection is None else version_in(connection)
+        if version is not None and version != VERSION:
+            raise SchemaMismatch(version, VERSION)
+        yield None if version is None else connection
+
+
+def reading_engine(log: Log) -> Engine:
+    uri = f"{Path(file_of(log.url)).resolve().as_uri()}?mode=ro"
+    engine = create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(uri, timeout=BUSY, uri=True), poolclass=NullPool
+    )
+    return engine.execution_options(**{BUS: log.bus})
 
 
 def unknown_jobs(connection: Connection, registry: Registry) -> list[tuple[str, str, int]]:
@@ -46,7 +76,7 @@ def unknown_jobs(connection: Connection, registry: Registry) -> list[tuple[str, 
     pending = (
         select(events.c.name, deliveries.c.job, func.count())
         .join_from(deliveries, events)
-        .where(PENDING)
+        .where(PENDING, ours(connection, deliveries))
         .group_by(events.c.name, deliveries.c.job)
         .order_by(events.c.name, deliveries.c.job)
     )
@@ -56,4 +86,6 @@ def unknown_jobs(connection: Connection, registry: Registry) -> list[tuple[str, 
 
 def count_dead(connection: Connection) -> int:
     """Return how many deliveries are dead."""
-    return connection.scalar(select(func.count()).where(deliveries.c.state == "dead")) or 0
+    return (
+        connection.scalar(select(func.count()).where(deliveries.c.state == "dead", ours(connection, deliveries))) or 0
+    )
