@@ -77,7 +77,7 @@ class Checks:
 
     def _unreadable(self) -> Iterator[Finding]:
         for place, why in self._code.unreadable:
-            yield Finding("error", str(place), f"this file is not Python: {why}", "Correct it, or move it elsewhere.")
+            yield Finding("warning", str(place), f"this file was not read: {why}", "Correct it, or move it elsewhere.")
 
     def _fired_unregistered(self) -> Iterator[Finding]:
         for name, places in sorted(self.firings.places.items()):
@@ -85,7 +85,9 @@ class Checks:
                 continue
             near = get_close_matches(name, self._jobs, n=1)
             guess = f"Did you mean {near[0]!r}? Else add" if near else "Add"
-            advice = f"{guess} events_manager.register({name!r}, job) to register_events.py; without a job it declares."
+            advice = (
+                f"{guess} register({name!r}, job) to register_events.py, or register({name!r}) alone to declare it."
+            )
             for place in places:
                 yield Finding("error", str(place), f"event {name!r} is fired, but not registered", advice)
 
@@ -120,12 +122,12 @@ class Checks:
                 yield Finding("warning", self._where_of(name), what, advice)
 
     def _misfitting(self) -> Iterator[Finding]:
-        for name, jobs in sorted(self._jobs.items()):
-            for job in jobs:
-                for parameter, annotation, kind in misfits_of(job):
-                    what = f"job {name_of(job.function)} of event {name!r} takes {parameter}: {shown_type(annotation)}"
-                    advice = f"Write {parameter}: {kind.__name__}, which is what it is given."
-                    yield Finding("warning", place_of_job(job), what, advice)
+        jobs = {job.path: job for jobs in self._jobs.values() for job in jobs}
+        for _, job in sorted(jobs.items()):
+            for parameter, annotation, kind in misfits_of(job):
+                what = f"job {name_of(job.function)} takes {parameter}: {shown_type(annotation)}"
+                advice = f"Write {parameter}: {kind.__name__}, which is what it is given."
+                yield Finding("warning", place_of_job(job), what, advice)
 
     def _stored_unknown(self) -> Iterator[Finding]:
         if not self._manager.queueing.is_needed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import typing as t
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -112,7 +113,8 @@ class OwnCode:
     def _read(self, path: str) -> None:
         shown = shown_path(path)
         try:
-            tree = ast.parse(Path(path).read_bytes(), path)
+            with warnings.catch_warnings(action="ignore"):
+                tree = ast.parse(Path(path).read_bytes(), path)
         except (SyntaxError, ValueError, OSError) as error:
             line = getattr(error, "lineno", None) or 1
             self.unreadable.append((Place(shown, line), getattr(error, "msg", None) or str(error)))
