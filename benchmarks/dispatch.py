@@ -73,7 +73,7 @@ def typed_contenders() -> dict[str, Fire]:
     app = Flask("typed")
     Condor(app)
     app.test_request_context().push()
-    names = ("untyped", EventName("typed.dict", UserDict), EventName("typed.dataclass", User))
+    names: tuple[str, ...] = ("untyped", EventName("typed.dict", UserDict), EventName("typed.dataclass", User))
     app.extensions["condor"].register("untyped", *make_jobs(1))
 
     def make(name: str, payload: typing.Any) -> Fire:

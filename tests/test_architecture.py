@@ -16,7 +16,7 @@ from pathlib import Path
 import flask_condor
 
 LAYERS = (
-    ("bus", "errors", "file_guard", "line", "models_of_pydantic", "places", "signals", "watch"),
+    ("bus", "errors", "file_guard", "line", "models_of_pydantic", "places", "signals", "travel", "watch"),
     ("config", "drops", "due", "faults", "models", "own_code", "payload", "retry", "storable"),
     ("context", "database", "family", "firings", "rates", "schema"),
     ("event", "statements"),
@@ -26,7 +26,8 @@ LAYERS = (
     ("job",),
     ("chain", "deferral"),
     ("after_response", "queued", "transactions"),
-    ("history", "log", "prune"),
+    ("history", "prune", "rows"),
+    ("log",),
     ("recording",),
     ("records",),
     ("recorder",),
@@ -55,6 +56,11 @@ LAYERS = (
     ("instrumentation.prometheus",),
     ("extension",),
     ("__init__",),
+    ("testing.apart", "testing.clock", "testing.drain", "testing.held"),
+    ("testing.worker",),
+    ("testing.fake",),
+    ("testing",),
+    ("pytest_plugin",),
 )
 """The modules, lowest layer first: each imports only from the layers below its own, so there can be no cycle."""
 

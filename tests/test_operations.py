@@ -14,10 +14,10 @@ from flask_condor import EventLoop
 from flask_condor import EventsManager
 from flask_condor.context import Delivery
 from flask_condor.errors import OperationRefused
-from flask_condor.log import event_from
 from flask_condor.models import audit
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.rows import event_from
 from sqlalchemy import insert
 from sqlalchemy import select
 from sqlalchemy import update

@@ -13,9 +13,9 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import upkeep
 from flask_condor.errors import LogUnavailable
-from flask_condor.log import event_from
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.rows import event_from
 from flask_condor.upkeep import Upkeep
 from sqlalchemy import select
 from sqlalchemy import update

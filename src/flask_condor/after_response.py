@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from werkzeug.wsgi import ClosingIterator
 
 from .deferral import Deferral
-from .job import name_of
+from .deferral import PutsOff
 from .line import tell
 
 if t.TYPE_CHECKING:
@@ -20,27 +20,22 @@ if t.TYPE_CHECKING:
     from flask import Flask
 
     from .context import Context
-    from .deferral import Runner
     from .event import Event
-    from .signals import Call
 
 PENDING = "flask_condor.pending"
 """The key of the WSGI environment under which a request keeps its :class:`Pending` jobs."""
 
 
-class Later:
+class Later(PutsOff):
     """Stands in a signal for a job that runs after the response.
 
     In a request it keeps the event, with its payload as it is now, for later; elsewhere it runs the job at once.
     """
 
-    def __init__(self, job: Call, run: Runner) -> None:
-        self.__name__ = name_of(job)
-        self._job = job
-        self._run = run
+    word = "after_response"
 
     def __call__(self, event: Event[t.Any], ctx: Context) -> None:
-        deferral = Deferral(event, self._job, self._run, ctx)
+        deferral = Deferral(event, self.job, self.run, ctx)
         pending: Pending | None = deferral.request.environ.get(PENDING) if deferral.request else None
         if pending is None:
             deferral.run()

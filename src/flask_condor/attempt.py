@@ -15,8 +15,8 @@ from .errors import CondorError
 from .errors import EventLoop
 from .errors import shorten_repr
 from .job import Rules
-from .log import event_from
 from .payload import to_json
+from .rows import event_from
 from .storable import describe_error
 from .storable import storable
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from .context import keep_request
 from .context import readable
 from .event import snapshot
+from .job import Run
 from .job import name_of
 from .job import path_of
 from .line import tell
@@ -20,6 +21,19 @@ if t.TYPE_CHECKING:
 
     Runner = Callable[[Event[t.Any], Call], None]
     """Runs one job with its event, in a fresh app context; only ``BaseException`` and teardown errors leave it."""
+
+
+class PutsOff:
+    """Stands in a signal for a job that waits for something; what it waits for is a matter of its subclass."""
+
+    word: t.ClassVar[Run]
+    """The run word of its registration."""
+
+    def __init__(self, job: Call, run: Runner) -> None:
+        self.__name__ = name_of(job)
+        self.job = job
+        self.run = run
+        """Called with the event and the job when what was waited for has come."""
 
 
 class Deferral:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
-from sqlalchemy.engine import Row
 
+from . import travel
 from .bus import BUS
 from .bus import bus_of
 from .database import READING
@@ -28,14 +27,13 @@ from .database import is_in_memory
 from .database import open_database
 from .database import renew_after_fork
 from .errors import EventIdTaken
-from .event import Cause
 from .event import Event
-from .event import Family
-from .event import Origin
 from .family import refuse_large_family
 from .file_guard import file_of
 from .models import events
-from .payload import from_json
+from .rows import Deliverable
+from .rows import delivery_row
+from .rows import event_row
 from .schema import ensure_schema
 from .schema import take_write_lock
 from .statements import ACCEPT
@@ -51,19 +49,8 @@ if t.TYPE_CHECKING:
 
     from .config import Config
     from .due import Due
-    from .job import Rules
 
 SETTING = "CONDOR_DATABASE_URL"
-
-
-class Deliverable(t.Protocol):
-    """What a delivery is written for: a job, with the rules of its registration."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def rules(self) -> Rules: ...
 
 
 class Log:
@@ -129,6 +116,11 @@ class Log:
         return engine
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether the app has a database for it, by setting or by Flask-SQLAlchemy."""
+        return self._config.database_url is not None or self._engine_of_app() is not None
+
+    @property
     def is_there(self) -> bool:
         """Whether the database was ever made, as far as can be told without connecting to it."""
         return self.url.get_backend_name() != "sqlite" or Path(file_of(self.url)).exists()
@@ -183,8 +175,8 @@ class Log:
 def clock(connection: Connection) -> float:
     """Return the time of the database, in seconds since 1970 UTC; SQLite's is the machine's."""
     if connection.dialect.name == "sqlite":
-        return time.time()
-    return t.cast(float, connection.scalar(select(CLOCK)))
+        return time.time() + travel.ahead
+    return t.cast(float, connection.scalar(select(CLOCK))) + travel.ahead
 
 
 def write_event(  # noqa: PLR0913  # the last two by keyword
@@ -230,7 +222,7 @@ def columns_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
         "queues": [job.rules.queue for job in jobs],
         "priorities": [job.rules.priority for job in jobs],
         "at": due.at,
-        "wait": due.wait,
+        "wait": due.wait + travel.ahead,
     }
 
 
@@ -238,13 +230,14 @@ def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliv
     """Write a pending delivery of the event for each of *jobs*, and wake the workers at commit."""
     if not jobs:
         return
+    wait_from_now = due.wait + travel.ahead
     if connection.dialect.name == "sqlite":
-        at = time.time() + due.wait if due.at is None else due.at
+        at = time.time() + wait_from_now if due.at is None else due.at
         execute = executor_of(connection)
         for job in jobs:
             execute(ADD_DELIVERY, (*delivery_row(event_id, job, bus).values(), at))
         return
-    wait = {"wait": due.wait} if due.at is None else {"due_at": due.at}
+    wait = {"wait": wait_from_now} if due.at is None else {"due_at": due.at}
     statement = ADD_DELIVERIES_DUE_IN if due.at is None else ADD_DELIVERIES
     connection.execute(statement, [delivery_row(event_id, job, bus) | wait for job in jobs])
     wake_workers(connection)
@@ -254,50 +247,3 @@ def wake_workers(connection: Connection) -> None:
     """Tell the workers, at commit, that something is due; those on SQLite see it by themselves."""
     if connection.dialect.name != "sqlite":
         connection.execute(NOTIFY)
-
-
-def event_row(
-    event: Event[t.Any], payload: str, *, is_orphan: bool, is_replayable: bool = True, replay_of: str | None = None
-) -> dict[str, t.Any]:
-    """Return the row of *event* in ``condor_events``, but for its last column, the bus."""
-    origin = event._origin
-    cause = origin.cause if origin else None
-    return {
-        "id": event.id,
-        "name": str.__str__(event.name),
-        "payload": payload,
-        "is_replayable": is_replayable,
-        "is_orphan": is_orphan,
-        "source": event.source,
-        "fired_at": event._made_at,
-        "root_id": origin.family.root_id if origin and origin.path else event.id,
-        "path": json.dumps(origin.path) if origin and origin.path else "[]",
-        "cause_id": cause.event_id if cause else None,
-        "cause_name": cause.event_name if cause else None,
-        "cause_job": cause.job if cause else None,
-        "replay_of": replay_of,
-    }
-
-
-def delivery_row(event_id: str, job: Deliverable, bus: str) -> dict[str, t.Any]:
-    return {
-        "event_id": event_id,
-        "job": job.path,
-        "run": "queued",
-        "queue": job.rules.queue,
-        "priority": job.rules.priority,
-        "state": "pending",
-        "attempt": 0,
-        "losses": 0,
-        "bus": bus,
-    }
-
-
-def event_from(row: Row[t.Any], payload_from: t.Any = lambda _, text: from_json(text)) -> Event[t.Any]:
-    """Return the event of a row of ``condor_events``.
-
-    :param payload_from: makes the payload of an event's name and the stored text.
-    """
-    cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
-    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id))
-    return Event(row.name, payload_from(row.name, row.payload), row.id, row.fired_at, origin)

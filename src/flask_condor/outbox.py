@@ -22,10 +22,10 @@ from .joining import Joining
 from .joining import commits_by_itself
 from .joining import savepoint
 from .line import tell
-from .log import Deliverable
 from .log import Log
 from .log import write_deliveries
 from .log import write_event
+from .rows import Deliverable
 from .transactions import hold
 
 if t.TYPE_CHECKING:

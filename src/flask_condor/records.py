@@ -18,7 +18,6 @@ from .bus import ours
 from .errors import CondorError
 from .errors import shorten_repr
 from .event import Event
-from .log import event_row
 from .models import deliveries
 from .models import events
 from .payload import to_json
@@ -28,6 +27,7 @@ from .recording import SHOWN
 from .recording import Json
 from .recording import Kept
 from .recording import Recording
+from .rows import event_row
 from .storable import storable
 
 ROWS_PER_STATEMENT = 200

@@ -39,9 +39,9 @@ if t.TYPE_CHECKING:
 
     from .event import Event
     from .job import JobFunction
-    from .log import Deliverable
     from .queued import Enqueue
     from .recording import Entry
+    from .rows import Deliverable
     from .transactions import Sessions
 
     class RecordedRunner(t.Protocol):

@@ -21,8 +21,8 @@ from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.orm import scoped_session
 
 from .deferral import Deferral
+from .deferral import PutsOff
 from .errors import SessionInvalid
-from .job import name_of
 from .line import tell
 
 if t.TYPE_CHECKING:
@@ -104,13 +104,13 @@ class Sessions:
             yield
 
 
-class AfterCommit:
+class AfterCommit(PutsOff):
     """Stands in a signal for a job that runs after the commit of the transaction that is open when it is called."""
 
+    word = "after_commit"
+
     def __init__(self, job: Call, run: Runner, find_session: Callable[[], Session | None]) -> None:
-        self.__name__ = name_of(job)
-        self.job = job
-        self.run = run
+        super().__init__(job, run)
         self._find_session = find_session
 
     def __call__(self, event: Event[t.Any], ctx: Context) -> None:

@@ -1,0 +1,74 @@
+"""Rows: what an event and its deliveries are in the tables of the event log, and the event that a row stands for."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from sqlalchemy.engine import Row
+
+from .event import Cause
+from .event import Event
+from .event import Family
+from .event import Origin
+from .payload import from_json
+
+if t.TYPE_CHECKING:
+    from .job import Rules
+
+
+class Deliverable(t.Protocol):
+    """What a delivery is written for: a job, with the rules of its registration."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+
+def event_row(
+    event: Event[t.Any], payload: str, *, is_orphan: bool, is_replayable: bool = True, replay_of: str | None = None
+) -> dict[str, t.Any]:
+    """Return the row of *event* in ``condor_events``, but for its last column, the bus."""
+    origin = event._origin
+    cause = origin.cause if origin else None
+    return {
+        "id": event.id,
+        "name": str.__str__(event.name),
+        "payload": payload,
+        "is_replayable": is_replayable,
+        "is_orphan": is_orphan,
+        "source": event.source,
+        "fired_at": event._made_at,
+        "root_id": origin.family.root_id if origin and origin.path else event.id,
+        "path": json.dumps(origin.path) if origin and origin.path else "[]",
+        "cause_id": cause.event_id if cause else None,
+        "cause_name": cause.event_name if cause else None,
+        "cause_job": cause.job if cause else None,
+        "replay_of": replay_of,
+    }
+
+
+def delivery_row(event_id: str, job: Deliverable, bus: str) -> dict[str, t.Any]:
+    return {
+        "event_id": event_id,
+        "job": job.path,
+        "run": "queued",
+        "queue": job.rules.queue,
+        "priority": job.rules.priority,
+        "state": "pending",
+        "attempt": 0,
+        "losses": 0,
+        "bus": bus,
+    }
+
+
+def event_from(row: Row[t.Any], payload_from: t.Any = lambda _, text: from_json(text)) -> Event[t.Any]:
+    """Return the event of a row of ``condor_events``.
+
+    :param payload_from: makes the payload of an event's name and the stored text.
+    """
+    cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
+    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id))
+    return Event(row.name, payload_from(row.name, row.payload), row.id, row.fired_at, origin)

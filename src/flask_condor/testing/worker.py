@@ -1,0 +1,118 @@
+"""The worker of a test: runs queued jobs for real, when it is told to, by a clock that can be moved."""
+
+from __future__ import annotations
+
+import math
+import typing as t
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from ..errors import CondorError
+from .apart import kept_apart
+from .apart import manager_of
+from .clock import Clock
+from .clock import returning
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+    from ..deliveries import Outcome
+    from ..event import Event
+    from ..manager import EventsManager
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run of a queued job gave."""
+
+    event: Event[t.Any]
+    """As the job got it: out of the event log, by way of JSON."""
+    job: str
+    """Its path, "module:function"."""
+    attempt: int
+    outcome: t.Literal["done", "failed", "dead"]
+    """"failed" when it is to be tried again."""
+    result: t.Any = None
+    """What the job returned."""
+    error: str | None = None
+    """The error and its traceback."""
+    wait: float = 0.0
+    """Seconds until it is tried again."""
+
+
+class QueuedJobsFailed(CondorError, AssertionError):
+    """Queued jobs failed in a test; ``runs`` holds all runs, those that succeeded too."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = list(runs)
+        failed = [run for run in runs if run.outcome != "done"]
+        told = "\n\n".join(map(describe, failed))
+        super().__init__(
+            f"{len(failed)} of {len(runs)} runs of queued jobs failed (run with check=False to look at them):\n{told}"
+        )
+
+
+class EventsWorker(Clock):
+    """Runs the queued jobs of *app* for real: ``with EventsWorker(app) as worker: ...; worker.run()``.
+
+    It is the worker of ``flask events worker --once``, on the app's own event log. Where the app names no database for
+    that it would be a file in the instance folder, shared by all tests and with development: then what is fired in
+    the ``with`` block is kept in a database of its own, which ends with it.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(manager_of(app))
+        self._leaving = ExitStack()
+
+    def __enter__(self) -> t.Self:
+        with ExitStack() as entering:
+            entering.enter_context(returning())
+            if not self._manager.log.is_chosen:
+                entering.enter_context(kept_apart(self._manager, bool))
+            self._leaving = entering.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leaving.close()
+
+    def run(self, *, check: bool = True) -> list[Run]:
+        """Run what is due now, and what comes of it; return one :class:`Run` for each run, in order.
+
+        A job that fails is tried again as registered: travel past its wait, and run again.
+
+        :param check: whether a run that failed is an error.
+        :raises QueuedJobsFailed: when one did, after all, with every error and its traceback.
+        """
+        return run_queue(self._manager, check=check)
+
+
+def run_queue(manager: EventsManager, *, check: bool) -> list[Run]:
+    if not manager.queueing.is_needed:
+        return []
+    from .drain import drain  # imports SQLAlchemy, which an app that queues nothing shall not pay
+
+    runs = [run_of(outcome) for outcome in drain(manager)]
+    if check and any(run.outcome != "done" for run in runs):
+        raise QueuedJobsFailed(runs)
+    return runs
+
+
+def run_of(outcome: Outcome) -> Run:
+    from ..rows import event_from  # likewise
+
+    return Run(
+        event=event_from(outcome.claim.event),
+        job=outcome.claim.job,
+        attempt=outcome.claim.attempt,
+        outcome=outcome.kind,
+        result=None if outcome.result is None else msgspec.json.decode(outcome.result),
+        error=outcome.error,
+        wait=outcome.wait,
+    )
+
+
+def describe(run: Run) -> str:
+    wait = math.ceil(run.wait)
+    then = "dead now" if run.outcome == "dead" else f"tried again in {wait} s: travel(seconds={wait})"
+    return f"job {run.job} of event {run.event.name}, attempt {run.attempt}, {then}\n{run.error}"
