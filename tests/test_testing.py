@@ -31,6 +31,7 @@ from flask_condor.retry import Retry
 from flask_condor.testing import EventsWorker
 from flask_condor.testing import FakeEvents
 from flask_condor.testing import QueuedJobsFailed
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -687,3 +688,26 @@ def test_a_log_in_the_instance_folder_is_left_alone(
 
     assert len(worker.run()) == 1
     assert not Path(app.instance_path, "condor.db").exists()
+
+
+@pytest.mark.parametrize("stand_in", [FakeEvents, EventsWorker])
+def test_an_app_with_its_database_in_memory_has_its_queued_jobs_run(
+    stand_in: type[FakeEvents] | type[EventsWorker],
+) -> None:
+    app = Flask("in memory")
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    db = SQLAlchemy(app)
+    Condor(app)
+    manager: EventsManager = app.extensions["condor"]
+    manager.register("x", note, run="queued")
+
+    with stand_in(app) as tested, app.app_context():
+        run = tested.run_queue if isinstance(tested, FakeEvents) else tested.run
+        for payload, end in ((1, db.session.rollback), (2, db.session.commit)):
+            db.session.execute(text("SELECT 1"))
+            ctx.events.fire(Event("x", payload))
+            assert run() == []
+            end()
+        assert [one.result for one in run()] == [2]
+        db.session.remove()
+        db.engine.dispose()

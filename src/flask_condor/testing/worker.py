@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
     from ..deliveries import Outcome
     from ..event import Event
+    from ..log import Log
     from ..manager import EventsManager
 
 
@@ -27,7 +28,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What one run of a queued job gave."""
 
     event: Event[t.Any]
-    """As the job got it: out of the event log, by way of JSON."""
+    """As it was read from the event log."""
     job: str
     """Its path, "module:function"."""
     attempt: int
@@ -56,9 +57,10 @@ class QueuedJobsFailed(CondorError, AssertionError):
 class EventsWorker(Clock):
     """Runs the queued jobs of *app* for real: ``with EventsWorker(app) as worker: ...; worker.run()``.
 
-    It is the worker of ``flask events worker --once``, on the app's own event log. Where the app names no database for
-    that it would be a file in the instance folder, shared by all tests and with development: then what is fired in
-    the ``with`` block is kept in a database of its own, which ends with it.
+    It is the worker of ``flask events worker --once``, on the app's own event log. That must be a database of the test.
+    Where the app names none, the log would be a file in the instance folder, shared by all tests and with development;
+    and one in memory cannot be shared with a worker. In both cases what is fired in the ``with`` block is queued in a
+    file that ends with it.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -68,7 +70,7 @@ class EventsWorker(Clock):
     def __enter__(self) -> t.Self:
         with ExitStack() as entering:
             entering.enter_context(returning())
-            if not self._manager.log.is_chosen:
+            if not is_shareable(self._manager.log):
                 entering.enter_context(kept_apart(self._manager, bool))
             self._leaving = entering.pop_all()
         return self
@@ -87,10 +89,17 @@ class EventsWorker(Clock):
         return run_queue(self._manager, check=check)
 
 
+def is_shareable(log: Log) -> bool:
+    """Tell whether *log* is in a database that the app names, and that a worker can open."""
+    from ..database import is_in_memory  # imports SQLAlchemy, which a test that only imports this shall not pay
+
+    return log.is_chosen and not is_in_memory(log.engine.url)
+
+
 def run_queue(manager: EventsManager, *, check: bool) -> list[Run]:
     if not manager.queueing.is_needed:
         return []
-    from .drain import drain  # imports SQLAlchemy, which an app that queues nothing shall not pay
+    from .drain import drain  # likewise
 
     runs = [run_of(outcome) for outcome in drain(manager)]
     if check and any(run.outcome != "done" for run in runs):
