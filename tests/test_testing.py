@@ -339,6 +339,18 @@ def test_held_jobs_run_in_the_app_context_of_the_test_where_they_were_fired_outs
     assert seen == ["here"]
 
 
+def test_two_events_of_one_id_keep_their_payloads(events_manager: EventsManager, events: FakeEvents) -> None:
+    for word in ("now", "after_response"):
+        events_manager.register("x", note, run=word)
+    for payload in (1, 2):
+        events_manager.emit("x", payload, id="order-7")
+
+    events.run_now()
+    events.run_after_response()
+
+    assert seen == [("x", 1), ("x", 2)] * 2
+
+
 def test_one_name_is_run_and_the_others_stay_held(
     events_manager: EventsManager, events: FakeEvents, make_job: MakeJob, ran: list[Any]
 ) -> None:

@@ -43,6 +43,11 @@ class Held(msgspec.Struct, eq=False):
     call: Call
     request: RequestContext | None
 
+    @property
+    def of(self) -> object:
+        """What it shares with the other jobs of its fire; each job that was put off has a copy of the event."""
+        return id(self.event) if self.word == "now" else self.event.id
+
 
 class HoldsBack:
     """Stands in a plan for a job, or a plain receiver, that would be called now."""
@@ -96,9 +101,10 @@ class Shelf:
 
     def _take(self, word: Run, name: str | None) -> list[Held]:
         """Return the jobs of the event that was first, and hold them no more."""
-        asked = [one for one in self._held if one.word == word and name in (None, one.event.name)]
-        group = [one for one in asked if one.event.id == asked[0].event.id]
-        self._held = [one for one in self._held if one not in group]
+        asked = [one for one in list(self._held) if one.word == word and name in (None, one.event.name)]
+        group = [one for one in asked if one.of == asked[0].of]
+        for one in group:
+            self._held.remove(one)
         return group
 
     def _run(self, group: list[Held], name: str | None) -> None:
