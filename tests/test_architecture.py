@@ -45,9 +45,17 @@ LAYERS = (
     ("worker",),
     ("serving",),
     ("current", "subscribers", "supervisor"),
+    ("scaffold", "scaffold.refusal"),
+    ("scaffold.changes", "scaffold.names", "scaffold.source"),
+    ("scaffold.imports", "scaffold.skeleton"),
+    ("scaffold.registering", "scaffold.texts"),
+    ("scaffold.generating",),
+    ("scaffold.folder",),
     ("commands",),
     ("commands.loading",),
     ("commands.shown", "commands.times"),
+    ("commands.project",),
+    ("commands.gen", "commands.init", "commands.new"),
     ("commands.batches", "commands.checking", "commands.counting", "commands.explaining", "commands.firing"),
     ("commands.following", "commands.listing", "commands.logged"),
     ("commands.diagnosing", "commands.pruning", "commands.showing", "commands.stored", "commands.tables"),
@@ -97,7 +105,9 @@ def short_name(dotted: str) -> str:
     return dotted.removeprefix(PACKAGE.name).removesuffix(".__init__").strip(".") or "__init__"
 
 
-MODULES = [Module(path) for path in sorted(PACKAGE.rglob("*.py"))]
+SKELETON = PACKAGE / "skeleton"
+"""What a wheel carries of the repository's top level, for `flask events new`."""
+MODULES = [Module(path) for path in sorted(PACKAGE.rglob("*.py")) if SKELETON not in path.parents]
 ROOT = next(module for module in MODULES if module.name == "__init__")
 COMMENTS = [comment for module in MODULES for comment in module.comments]
 SILENCERS = [comment for comment in COMMENTS for _ in re.findall(SILENCER, comment[2])]

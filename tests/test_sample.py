@@ -1,4 +1,4 @@
-"""The sample service at the top of this repository: what each request leaves in the database and the outbox."""
+"""The sample service: what each request leaves in the database and the outbox."""
 
 from __future__ import annotations
 
