@@ -119,7 +119,7 @@ with app.app_context():
     assert ended.stdout.split() == ["events.jobs.send_badge:send_badge", "events.jobs.tell_friends:tell_friends"]
 
 
-def test_the_diff_is_what_patch_would_need_to_write_the_same(
+def test_the_diff_is_what_git_apply_needs_to_write_the_same(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     before = files(folder)
@@ -128,11 +128,23 @@ def test_the_diff_is_what_patch_would_need_to_write_the_same(
     for path, text in before.items():
         write(copy / path, text)
 
-    subprocess.run(["patch", "-s", "-p1"], cwd=copy, input=diff, text=True, check=True, timeout=60)
+    subprocess.run(["git", "apply"], cwd=copy, input=diff, text=True, check=True, timeout=60)
 
     assert {path: text for path, text in files(copy).items() if text} == {
         path: text for path, text in files(folder).items() if text
     }
+
+
+def test_the_test_takes_the_app_of_a_fixture_where_there_is_one(folder: Path) -> None:
+    fixture = "import flask\nimport flask_condor\nimport pytest\n\n@pytest.fixture\ndef app():\n"
+    app = "    app = flask.Flask('ours')\n    flask_condor.Condor(app)\n    return app\n"
+    write(folder / "tests/__init__.py", "")
+    write(folder / "tests/conftest.py", fixture + app)
+
+    gen(*BADGE)
+
+    assert "def app()" not in files(folder)["tests/test_send_badge.py"]
+    assert "1 passed" in pytest_in(folder).stdout
 
 
 def test_a_dry_run_prints_the_same_diff_and_writes_nothing(folder: Path) -> None:

@@ -26,6 +26,7 @@ EVENT_NAMES = Path("events", "event_names.py")
 REGISTER_EVENTS = Path("register_events.py")
 JOBS = Path("events", "jobs")
 TESTS = Path("tests")
+CONFTEST = Path("conftest.py")
 
 
 def plan_event(folder: Path, constant: str, name: str | None, jobs: Sequence[str], run: str) -> list[Change]:
@@ -72,12 +73,13 @@ def check_jobs(jobs: Sequence[str]) -> None:
 
 def plan_jobs(folder: Path, constant: str, name: str, jobs: Sequence[str], run: str) -> list[Change]:
     register = read_source(folder, REGISTER_EVENTS)
-    grouped = is_grouped(register)
+    grouped, has_app = is_grouped(register), has_app_fixture(folder)
     made: list[Change] = []
     for job in jobs:
         refuse_known_job(folder, job, constant, run)
+        test = texts.test_file(job, constant, grouped=grouped, has_app=has_app)
         made.append(new_file(folder, JOBS / f"{job}.py", texts.job_file(job, name, grouped=grouped)))
-        made.append(new_file(folder, TESTS / f"test_{job}.py", texts.test_file(job, constant, grouped=grouped)))
+        made.append(new_file(folder, TESTS / f"test_{job}.py", test))
     if jobs and not (folder / TESTS).exists():
         made.append(new_file(folder, TESTS / "__init__.py", ""))
     changed = add_registrations(register, constant, jobs, run, folder)
@@ -85,6 +87,11 @@ def plan_jobs(folder: Path, constant: str, name: str, jobs: Sequence[str], run: 
     for job in jobs:
         changed = add_import(changed, f"events.jobs.{job}", job, folder)
     return [Change(REGISTER_EVENTS, register.text, changed.text), *made]
+
+
+def has_app_fixture(folder: Path) -> bool:
+    paths = [path for path in (TESTS / CONFTEST, CONFTEST) if (folder / path).is_file()]
+    return any("app" in read_source(folder, path).bound() for path in paths)
 
 
 def refuse_known_job(folder: Path, job: str, constant: str, run: str) -> None:

@@ -30,17 +30,22 @@ from __future__ import annotations
 
 {imports}
 
-{names}
-from events.jobs.{job} import {job}
+{own}
 
 
-def test_{job}() -> None:
-    app = Flask("test")
-    Condor(app)
-
+{fixture}def test_{job}(app: Flask) -> None:
     with app.app_context():
         {job}(Event({constant}, {{}}), ctx)
 '''
+
+FIXTURE = """@pytest.fixture
+def app() -> Flask:
+    app = Flask("test")
+    Condor(app, register_events=register_events)
+    return app
+
+
+"""
 
 
 def job_file(job: str, name: str, *, grouped: bool) -> str:
@@ -50,9 +55,16 @@ def job_file(job: str, name: str, *, grouped: bool) -> str:
     return JOB.format(job=job, name=told, imports="\n".join(imports))
 
 
-def test_file(job: str, constant: str, *, grouped: bool) -> str:
-    """Write a test that calls a job as the manager does."""
-    imports = ["from flask import Flask"]
-    imports += import_lines("flask_condor", ["Condor", "Event", "ctx"], grouped=grouped)
-    names = import_lines("events.event_names", [constant], grouped=False)
-    return TEST.format(job=job, constant=constant, imports="\n".join(imports), names="\n".join(names))
+def test_file(job: str, constant: str, *, grouped: bool, has_app: bool) -> str:
+    """Write a test that calls a job as the manager does.
+
+    :param has_app: whether there is a fixture that returns the app; the test brings one otherwise.
+    """
+    imports = ["from flask import Flask"] if has_app else ["import pytest", "from flask import Flask"]
+    names = ["Event", "ctx"] if has_app else ["Condor", "Event", "ctx"]
+    imports += import_lines("flask_condor", names, grouped=grouped)
+    own = import_lines("events.event_names", [constant], grouped=False)
+    own += import_lines(f"events.jobs.{job}", [job], grouped=False)
+    own += [] if has_app else ["from register_events import register_events"]
+    fixture = "" if has_app else FIXTURE
+    return TEST.format(job=job, constant=constant, imports="\n".join(imports), own="\n".join(own), fixture=fixture)
