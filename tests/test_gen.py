@@ -382,6 +382,12 @@ def test_without_the_events_folder_it_says_how_to_get_one(folder: Path, missing:
     assert result.stderr == f"Error: there is no {missing} here: run `flask events init` in the app's folder first.\n"
 
 
+def test_how_to_run_a_job_for_one_more_event_is_told_only_where_it_does_not_yet(folder: Path) -> None:
+    again = run("job", "send_welcome_email", "--event", "USER_REGISTERED")
+
+    assert again.stderr == "Error: events/jobs/send_welcome_email.py is there already. Nothing was written.\n"
+
+
 def test_text_that_is_not_utf_8_is_refused(folder: Path) -> None:
     (folder / "register_events.py").write_bytes(b"# \xff\n")
 

@@ -46,7 +46,10 @@ def event(constant: str, name: str | None, jobs: tuple[str, ...], run: str | Non
 @dry_run
 @writing
 def job(name: str, constant: str, run: str | None, is_dry: bool) -> None:
-    """Add the job NAME to an event: events/jobs/NAME.py, its registration and a test."""
+    """Add the job NAME to an event.
+
+    Writes its line in register_events.py, and events/jobs/NAME.py with a test.
+    """
     from ..scaffold.generating import plan_job
 
     apply(plan_job(Path(), name, constant, run or "now"), is_dry=is_dry)

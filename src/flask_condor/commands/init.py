@@ -17,9 +17,9 @@ CALL = "Condor(app, register_events=register_events)"
 @dry_run
 @writing
 def init(is_dry: bool) -> None:
-    """Add the events folder and register_events.py to the app in this folder.
+    """Add the events folder to the app in this folder.
 
-    What is there already stays as it is.
+    Makes register_events.py, too. What is there already stays as it is.
     """
     from ..scaffold.changes import write
     from ..scaffold.folder import FILES

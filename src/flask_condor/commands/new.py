@@ -13,9 +13,10 @@ from .project import writing
 @click.argument("name")
 @writing
 def new(name: str) -> None:
-    """Write a new project to the folder NAME: a small service whose jobs run on events.
+    """Write a new project to the folder NAME.
 
-    Its files are yours to change; it starts with `flask run` and passes its own tests.
+    It is a small service whose jobs run on events: it starts with `flask run`, passes its own tests, and is yours to
+    change.
     """
     from ..scaffold.skeleton import make_project
 

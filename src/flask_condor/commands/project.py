@@ -46,5 +46,4 @@ def apply(changes: Sequence[Change], *, is_dry: bool) -> None:
         click.echo("Nothing was written (--dry-run).", err=True)
         return
     write(Path(), changes)
-    new = sum(change.before is None for change in changes)
-    click.echo(f"{len(changes) - new} files changed, {new} new.", err=True)
+    click.echo(f"Wrote {len(changes)} files.", err=True)

@@ -19,7 +19,10 @@ from .names import check_event
 from .names import check_job
 from .names import event_name_of
 from .refusal import ScaffoldRefused
+from .registering import MANAGER
 from .registering import add_registrations
+from .registering import call
+from .registering import is_registered
 from .source import Source
 
 EVENT_NAMES = Path("events", "event_names.py")
@@ -76,7 +79,7 @@ def plan_jobs(folder: Path, constant: str, name: str, jobs: Sequence[str], run: 
     grouped, has_app = is_grouped(register), has_app_fixture(folder)
     made: list[Change] = []
     for job in jobs:
-        refuse_known_job(folder, job, constant, run)
+        refuse_known_job(folder, job, by_hand(register, constant, job, run))
         test = texts.test_file(job, constant, grouped=grouped, has_app=has_app)
         made.append(new_file(folder, JOBS / f"{job}.py", texts.job_file(job, name, grouped=grouped)))
         made.append(new_file(folder, TESTS / f"test_{job}.py", test))
@@ -94,17 +97,19 @@ def has_app_fixture(folder: Path) -> bool:
     return any("app" in read_source(folder, path).bound() for path in paths)
 
 
-def refuse_known_job(folder: Path, job: str, constant: str, run: str) -> None:
+def by_hand(register: Source, constant: str, job: str, run: str) -> str:
+    """Tell how to run a job that exists for one more event."""
+    if is_registered(register, constant, job):
+        return ""
+    return f" To run it for {constant} too, add to {REGISTER_EVENTS}: {call(MANAGER, constant, job, run)}"
+
+
+def refuse_known_job(folder: Path, job: str, cure: str) -> None:
     if not (folder / JOBS).is_dir():
         raise ScaffoldRefused(f"there is no folder {JOBS} here: run `flask events init` in the app's folder first.")
-    if (folder / JOBS / job).exists():
-        raise ScaffoldRefused(f"{JOBS / job} is there already. Nothing was written.")
-    if (folder / JOBS / f"{job}.py").exists():
-        word = f', run="{run}"' if run != "now" else ""
-        raise ScaffoldRefused(
-            f"{JOBS / job}.py is there already. Nothing was written. To run it for {constant} too, add to"
-            f" {REGISTER_EVENTS}: events_manager.register({constant}, {job}{word})"
-        )
+    for path in (JOBS / job, JOBS / f"{job}.py"):
+        if (folder / path).exists():
+            raise ScaffoldRefused(f"{path} is there already. Nothing was written.{cure if path.suffix else ''}")
 
 
 def read_source(folder: Path, path: Path) -> Source:

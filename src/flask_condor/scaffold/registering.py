@@ -97,6 +97,13 @@ def is_for(node: ast.stmt, constant: str) -> bool:
     return first is not None and ast.unparse(first).rpartition(".")[2] == constant
 
 
+def is_registered(source: Source, constant: str, job: str) -> bool:
+    """Tell whether some line registers *job* for *constant*."""
+    calls = (node for node in ast.walk(source.tree) if isinstance(node, ast.Call))
+    given = ([ast.unparse(one).rpartition(".")[2] for one in node.args] for node in calls)
+    return any(names[:1] == [constant] and job in names for names in given)
+
+
 def begin(source: Source, function: ast.FunctionDef, lines: Sequence[str], folder: Path) -> Source:
     """Fill a function that does nothing yet."""
     filler = [one for one in function.body if is_filler(one)]
