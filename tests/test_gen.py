@@ -71,7 +71,8 @@ def registering(folder: Path) -> str:
 
 
 def pytest_in(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    program = str(Path(sys.executable).with_name("pytest"))
+    command = [program, "-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 

@@ -48,13 +48,9 @@ def refuse_names_of(function: ast.FunctionDef, jobs: Sequence[str]) -> None:
 
 def find_function(source: Source, by_hand: Sequence[str]) -> ast.FunctionDef:
     found = [one for one in source.tree.body if isinstance(one, ast.FunctionDef) and one.name == FUNCTION]
-    if len(found) != 1 or found[0].body[0].lineno == found[0].lineno or not takes_nothing(found[0].args):
+    if len(found) != 1 or found[0].body[0].lineno == found[0].lineno:
         raise misunderstood(source, by_hand)
     return found[0]
-
-
-def takes_nothing(arguments: ast.arguments) -> bool:
-    return not (arguments.posonlyargs or arguments.args or arguments.kwonlyargs)
 
 
 def misunderstood(source: Source, by_hand: Sequence[str]) -> ScaffoldRefused:
