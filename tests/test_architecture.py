@@ -61,7 +61,7 @@ LAYERS = (
     ("commands.diagnosing", "commands.pruning", "commands.showing", "commands.stored", "commands.tables"),
     ("cli",),
     ("instrumentation",),
-    ("instrumentation.prometheus",),
+    ("instrumentation.otel", "instrumentation.prometheus"),
     ("extension",),
     ("__init__",),
     ("testing.apart", "testing.clock", "testing.drain", "testing.held"),

@@ -13,6 +13,9 @@ from typing import Any
 import flask_condor
 import pytest
 from flask import Flask
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "observe.md").read_text()
 
@@ -65,3 +68,13 @@ def test_the_app_serves_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "condor_up 1.0" in page
     metrics = set(re.findall(r"^# HELP (\w+)", page, re.MULTILINE))
     assert metrics == set(re.findall(r"^\| `(condor_\w+)` \|", PAGE, re.MULTILINE))
+
+
+def test_the_app_is_traced() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app = run_example("import instrument")["create_app"](provider)
+
+    app.extensions["condor"].emit("x")
+
+    assert [span.name for span in exporter.get_finished_spans()] == ["publish x"]

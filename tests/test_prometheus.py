@@ -198,7 +198,7 @@ def test_an_app_without_condor_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("module", "package", "extra"),
-    [("prometheus", "prometheus_client", "prometheus")],
+    [("prometheus", "prometheus_client", "prometheus"), ("otel", "opentelemetry", "otel")],
 )
 def test_without_its_package_the_import_error_names_the_extra(module: str, package: str, extra: str) -> None:
     code = f"""

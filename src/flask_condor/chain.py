@@ -6,6 +6,7 @@ import sys
 import typing as t
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from types import CodeType
 from types import FrameType
@@ -217,6 +218,15 @@ class Chain:
         above.family.descendants += 1
         above.family.root_id = above.family.root_id or parent.id
         return Origin("job", Cause(parent.id, parent.name, name_of(job)), path, above.family)
+
+
+class Tracing(t.Protocol):
+    """Tells another program of each fire, and by its chains of each run of a job."""
+
+    @property
+    def chain(self) -> Callable[..., Chain]: ...
+
+    def firing(self, event: object, inside: AbstractContextManager[object]) -> AbstractContextManager[object]: ...
 
 
 def step_here() -> Step | None:

@@ -29,6 +29,8 @@ class PutsOff:
     word: t.ClassVar[Run]
     """The run word of its registration."""
 
+    defers = True
+
     def __init__(self, job: Call, run: Runner) -> None:
         self.__name__ = name_of(job)
         self.job = job

@@ -39,7 +39,7 @@ class Emitting:
 
     if t.TYPE_CHECKING:
 
-        def _app_context(self) -> AbstractContextManager[object]: ...
+        def _app_context(self, event: object) -> AbstractContextManager[object]: ...
         def _prepare(
             self, event: t.Any, delay: object, at: object, session: object, *, strict: bool
         ) -> tuple[Chain, Plan, Recording | None, LogUnavailable | None]: ...
@@ -69,7 +69,7 @@ class Emitting:
         :raises: as ``fire``, save EventNotRegistered.
         """
         event: Event[t.Any] = Event(name, data, id or "")
-        with self._app_context():
+        with self._app_context(event):
             chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=False)
             chain.settle(event, plan, chain.run(event, plan, recording), refusal)
         return event
@@ -93,7 +93,7 @@ class Emitting:
     ) -> Event[t.Any]:
         """Do as ``emit`` from an async view or job: await the async jobs, and call the others."""
         event: Event[t.Any] = Event(name, data, id or "")
-        with self._app_context():
+        with self._app_context(event):
             chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=False)
             chain.settle(event, plan, await chain.run_async(event, plan, recording), refusal)
         return event

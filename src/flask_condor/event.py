@@ -50,6 +50,8 @@ class Origin(msgspec.Struct, frozen=True):
     cause: Cause | None
     path: tuple[str, ...]
     family: Family
+    trace: str | None = None
+    """The W3C traceparent of the fire, when the app is traced."""
 
 
 class Event(msgspec.Struct, t.Generic[P], frozen=True, weakref=True, eq=False):

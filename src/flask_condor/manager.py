@@ -197,7 +197,7 @@ class EventsManager(Emitting, Operating):
         :raises LogUnavailable: when the event log cannot be written: no queued job is accepted, all others have run.
         :raises SessionInvalid: for a *session* that is none of SQLAlchemy's; nothing has run.
         """
-        with self._app_context():
+        with self._app_context(event):
             chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=True)
             chain.settle(event, plan, chain.run(event, plan, recording), refusal)
         return event
@@ -211,7 +211,7 @@ class EventsManager(Emitting, Operating):
         session: AnySession | None = None,
     ) -> Event[Q]:
         """Do as :meth:`fire` from an async view or job: await the async jobs, and call the others."""
-        with self._app_context():
+        with self._app_context(event):
             chain, plan, recording, refusal = self._prepare(event, delay, at, session, strict=True)
             chain.settle(event, plan, await chain.run_async(event, plan, recording), refusal)
         return event
@@ -232,9 +232,10 @@ class EventsManager(Emitting, Operating):
         restoring.callback(signals.disable, signals.enable())
         return restoring
 
-    def _app_context(self) -> AbstractContextManager[object]:
-        here = _cv_app.get(None)
-        return ENTERED if here is not None and here.app is self.app else self.app.app_context()
+    def _app_context(self, event: object = None) -> AbstractContextManager[object]:
+        here, tracing = _cv_app.get(None), self.registry.signals.tracing
+        context = ENTERED if here is not None and here.app is self.app else self.app.app_context()
+        return context if event is None or tracing is None else tracing.firing(event, context)
 
     def _prepare(
         self, event: t.Any, delay: object, at: object, session: object, *, strict: bool
@@ -261,18 +262,15 @@ class EventsManager(Emitting, Operating):
     def _new_chain(self, replaced: Chain | None, delivery: Delivery | None = None) -> Chain:
         here: t.Any = _cv_app.get()
         is_nested = replaced is not None or here._cv_tokens[-1].old_value is not Token.MISSING
-        here._condor = chain = Chain(
-            Context(self._app, current_request(), self, delivery),
-            self._registry.signals.plans,
-            self._config,
-            is_nested and step_here() is not None,
-            replaced,
-        )
+        is_nested = is_nested and step_here() is not None
+        context, signals = Context(self._app, current_request(), self, delivery), self._registry.signals
+        make = Chain if signals.tracing is None else signals.tracing.chain
+        here._condor = chain = make(context, signals.plans, self._config, is_nested, replaced)
         return chain
 
     def _enqueue_one(self, event: Event[t.Any], job: Queued) -> None:
         self.registry.typed_names.check(event)
-        with self._app_context():
+        with self._app_context(event):
             self.queueing.outbox.enqueue_one(event, job, self._chain().ctx)
 
     def run_delivery(self, event: Event[t.Any], job: Job, delivery: Delivery) -> t.Any:

@@ -50,12 +50,13 @@ events = Table(
     Column("cause_name", Text),
     Column("cause_job", Text),
     Column("replay_of", String(255)),
+    Column("trace", String(55)),
     Column("bus", String(64), nullable=False),
     Index("condor_fired", "bus", "fired_at"),
 )
 """``payload`` is JSON, or a JSON text holding its ``repr`` when ``is_replayable`` is false; ``path`` is the JSON list
 of the names of the events that led here, from the root down; ``root_id`` is the id of the root event, its own for a
-root; the three ``cause_`` columns name the run that fired it."""
+root; the three ``cause_`` columns name the run that fired it; ``trace`` is the W3C traceparent of the fire, if any."""
 
 Index(
     "condor_descendants",

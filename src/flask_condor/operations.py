@@ -134,7 +134,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
     chosen = jobs_to_run(registry, row.name, jobs)
     payload = registry.typed_names.from_json(row.name, row.payload)
     event: Event[t.Any] = Event(row.name, payload, id, time.time())
-    originate(event, Origin("replay", origin.cause, origin.path, origin.family))
+    originate(event, Origin("replay", origin.cause, origin.path, origin.family, origin.trace))
     if write_event(connection, event, row.payload, chosen, NOW, replay_of=event_id):
         note(connection, actor, "replay", event_id=event_id, replay=event.id, jobs=[job.path for job in chosen])
     elif connection.scalar(select(events.c.replay_of).where(events.c.id == event.id)) != event_id:

@@ -47,6 +47,7 @@ def event_row(
         "cause_name": cause.event_name if cause else None,
         "cause_job": cause.job if cause else None,
         "replay_of": replay_of,
+        "trace": origin.trace if origin else None,
     }
 
 
@@ -70,5 +71,5 @@ def event_from(row: Row[t.Any], payload_from: t.Any = lambda _, text: from_json(
     :param payload_from: makes the payload of an event's name and the stored text.
     """
     cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
-    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id))
+    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id), row.trace)
     return Event(row.name, payload_from(row.name, row.payload), row.id, row.fired_at, origin)

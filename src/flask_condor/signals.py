@@ -16,6 +16,9 @@ from blinker import ANY
 from blinker import NamedSignal
 from blinker import Namespace
 
+if t.TYPE_CHECKING:
+    from .chain import Tracing
+
 Receiver = Callable[..., t.Any]
 Call = Callable[[t.Any, t.Any], t.Any]
 """A receiver made ready to be called as ``call(event, ctx)``."""
@@ -169,6 +172,8 @@ class Signals(Namespace):
         self._disabled = 0
         self.is_watched = False
         """Whether every run is recorded."""
+        self.tracing: Tracing | None = None
+        """What traces every fire and run, when the app is instrumented."""
 
     def signal(self, name: str, doc: str | None = None) -> JobSignal:
         """Return the signal for *name*, the same one each time; made when there is none yet."""
@@ -186,7 +191,8 @@ class Signals(Namespace):
 
     def keep_plan(self, name: str, plan: Plan) -> None:
         if self.enabled:
-            queues = self.is_watched or any(getattr(call, "is_queued", False) for call in plan)
+            is_told_of = self.is_watched or self.tracing is not None
+            queues = is_told_of or any(getattr(call, "is_queued", False) for call in plan)
             if queues or name in self.checks:
                 self.other_plans[name] = plan
             if not queues:
@@ -196,6 +202,12 @@ class Signals(Namespace):
         """Let no fire simply walk its plan from now on, as every run is recorded."""
         with self.lock:
             self.is_watched = True
+            self._forget_plans()
+
+    def trace(self, tracing: Tracing) -> None:
+        """Let no fire simply walk its plan from now on, as *tracing* goes around each."""
+        with self.lock:
+            self.tracing = tracing
             self._forget_plans()
 
     @property
