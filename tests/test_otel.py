@@ -21,6 +21,7 @@ from flask_condor import ctx as current
 from flask_condor.errors import CondorError
 from flask_condor.errors import PayloadNotSerializable
 from flask_condor.instrumentation.otel import instrument
+from flask_condor.job import Run
 from flask_condor.models import events
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace import TracerProvider
@@ -108,7 +109,7 @@ def test_every_way_to_fire_is_traced_also_on_a_later_fire(
         "manager": lambda: events_manager.fire(Event("x")),
     }
 
-    with traced_app.app_context():
+    with traced_app.test_request_context():
         for _ in range(2):
             fires[way]()
 
@@ -185,6 +186,17 @@ def test_a_job_after_the_response_hangs_below_its_fire_and_its_wait_is_no_run(
     assert [span.name for span in exporter.get_finished_spans()] == ["publish x", "process x"]
     assert tree(exporter) == {"publish x": None, "process x": "publish x"}
     assert span_named(exporter, "process x").attributes["condor.job"] == "tests.conftest:later"  # type: ignore[index]  # it has some
+
+
+@pytest.mark.parametrize("run", ["after_response", "after_commit"])
+def test_a_job_that_needs_not_wait_has_one_span(
+    traced_app: Flask, events_manager: EventsManager, make_job: MakeJob, exporter: InMemorySpanExporter, run: Run
+) -> None:
+    events_manager.register("x", make_job("later"), run=run)
+
+    events_manager.fire(Event("x"))
+
+    assert [span.name for span in exporter.get_finished_spans()] == ["process x", "publish x"]
 
 
 def test_the_error_of_a_job_is_on_its_span(
