@@ -34,6 +34,8 @@ from flask_condor.prune import Retention
 from flask_condor.rates import HOURS_KEPT
 from flask_condor.rates import Finished
 from flask_condor.rates import add_runs
+from flask_condor.rates import durations
+from flask_condor.rates import over_time
 from flask_condor.rates import prune_rates
 from flask_condor.rates import rebuild
 from flask_condor.rates import totals
@@ -191,8 +193,25 @@ def test_rates_are_counted_shown_and_rebuilt_by_bus(shop: EventsManager, blog: E
     for manager, times in ((shop, 2), (blog, 1)):
         with manager.log.begin() as connection:
             assert [total.runs for total in totals(connection, 0)] == [times]
+            assert [point.runs for point in over_time(connection, 0)] == [times]
+            assert [sum(buckets.values()) for buckets in durations(connection, 0).values()] == [times]
             assert rebuild(connection, time.time()) == times
             assert [total.runs for total in totals(connection, 0)] == [times]
+
+
+def test_what_another_bus_has_in_the_log_deletes_no_rates_of_this_one(
+    shop: EventsManager, blog: EventsManager
+) -> None:
+    for manager in (shop, blog):
+        manager.fire(Event("noted"))
+        work(manager)
+    with shop.log.begin() as connection:
+        connection.execute(update(deliveries).where(deliveries.c.bus == "blog").values(finished_at=0.0))
+        add_runs(connection, [Finished("of a pruned delivery", "m:j", "done", 0.0, 0.0)])
+
+    with shop.log.begin() as connection:
+        rebuild(connection, time.time())
+        assert [total.name for total in totals(connection, 0)] == ["noted", "of a pruned delivery"]
 
 
 def test_only_what_is_on_the_bus_is_pruned(shop: EventsManager, blog: EventsManager) -> None:
