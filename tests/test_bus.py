@@ -199,9 +199,7 @@ def test_rates_are_counted_shown_and_rebuilt_by_bus(shop: EventsManager, blog: E
             assert [total.runs for total in totals(connection, 0)] == [times]
 
 
-def test_what_another_bus_has_in_the_log_deletes_no_rates_of_this_one(
-    shop: EventsManager, blog: EventsManager
-) -> None:
+def test_what_another_bus_has_in_the_log_deletes_no_rates_of_this_one(shop: EventsManager, blog: EventsManager) -> None:
     for manager in (shop, blog):
         manager.fire(Event("noted"))
         work(manager)

@@ -1,0 +1,2 @@
+USER_REGISTERED = "user.registered"
+ORDER_COMPLETED = "order.completed"
