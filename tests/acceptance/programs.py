@@ -55,7 +55,8 @@ class Program:
         """Return the delivery of the last event called *event_name* to each job, by the job's name."""
         rows = self._select(
             "SELECT d.job, d.state, d.result, d.error"
-            " FROM condor_deliveries d JOIN condor_events e ON e.id = d.event_id WHERE e.name = ? ORDER BY e.fired_at, d.id",
+            " FROM condor_deliveries d JOIN condor_events e ON e.id = d.event_id"
+            " WHERE e.name = ? ORDER BY e.fired_at, d.id",
             event_name,
         )
         return {
