@@ -109,7 +109,7 @@ def test_a_schedule_of_an_event_that_only_configuration_registers_is_right(tmp_p
         (["user.registered"], r": Expected `object`, got `array`\. Write a table such as "),
         ({"events": "user.registered"}, r"\.events: Expected `array`, got `str`\. Write a list of one or more event"),
         ({"events": []}, r"\.events: Expected `array` of length >= 1\. Write a list of one or more event names"),
-        ({"events": ["a", "b", "a"]}, ": event 'a' stands there twice"),
+        ({"events": ["a", "b", "a"]}, r": event 'a' stands there twice, and the job would run twice: remove one\.$"),
         ({"events": ["a", 7]}, r"\.events\[1\]: Expected `str`, got `int`\. Write a list"),
         ({"events": [""]}, ": event name is empty"),
         ({"events": ["x" * 256]}, ": an event's name has at most 255 characters"),
