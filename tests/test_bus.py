@@ -260,6 +260,18 @@ def test_an_id_is_that_of_one_event_whatever_the_bus(shop: EventsManager, blog: 
     assert buses_in(shop, deliveries) == ["shop"]
 
 
+def test_runs_of_an_event_whose_id_is_taken_on_another_bus_are_not_recorded_and_told_of(
+    shop: EventsManager, blog: EventsManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    for manager in (shop, blog):
+        manager.fire(Event("seen", id="order-1"))
+        manager.fire(Event("seen"))
+        manager.queueing.recorder.flush()
+
+    assert buses_in(shop, deliveries) == buses_in(shop, events) == ["blog", "shop", "shop"]
+    assert "id 'order-1' is that of an event of bus 'shop'" in caplog.text
+
+
 def test_a_claim_finds_its_bus_by_the_index(shop: EventsManager, blog: EventsManager) -> None:
     for number in range(50):
         (shop, blog)[number % 2].fire(Event("noted", number))

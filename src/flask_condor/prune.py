@@ -91,12 +91,11 @@ class Prune:
         return self._steps[0](connection) if self._steps else 0
 
     def _deliveries(self, connection: Connection) -> int:
-        ended, place = self._retention.ended(), tuple_(deliveries.c.finished_at, deliveries.c.id)
+        ended = and_(ours(connection, deliveries), self._retention.ended())
+        place = tuple_(deliveries.c.finished_at, deliveries.c.id)
         rows = connection.execute(
             select(deliveries.c.finished_at, deliveries.c.id, deliveries.c.event_id)
-            .where(
-                ours(connection, deliveries), ended, deliveries.c.finished_at >= self._at[0], place > tuple_(*self._at)
-            )
+            .where(ended, deliveries.c.finished_at >= self._at[0], place > tuple_(*self._at))
             .order_by(deliveries.c.finished_at, deliveries.c.id)
             .limit(BATCH)
         ).all()

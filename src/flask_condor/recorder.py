@@ -23,6 +23,7 @@ from sqlalchemy.exc import ProgrammingError
 from .bus import bus_of
 from .drops import Drops
 from .errors import CondorError
+from .errors import EventIdTaken
 from .errors import shorten
 from .errors import shorten_repr
 from .line import tell
@@ -248,7 +249,7 @@ def is_outage(error: Exception) -> bool:
     """
     cause = error.__cause__
     state = getattr(getattr(cause, "orig", None), "sqlstate", None) or ""
-    is_refusal = isinstance(cause, REFUSALS) or state.startswith("54")
+    is_refusal = isinstance(error, EventIdTaken) or isinstance(cause, REFUSALS) or state.startswith("54")
     return isinstance(error, CondorError) and (state.startswith("42") or not is_refusal)
 
 
