@@ -272,6 +272,21 @@ def test_runs_of_an_event_whose_id_is_taken_on_another_bus_are_not_recorded_and_
     assert "id 'order-1' is that of an event of bus 'shop'" in caplog.text
 
 
+def test_the_commands_show_and_change_what_is_on_the_bus_only(shop: EventsManager, blog: EventsManager) -> None:
+    dead = shop.fire(Event("failing", "of the shop"))
+    work(shop)
+    work(blog)
+    run = blog.app.test_cli_runner().invoke
+
+    for command in (["log"], ["stats"], ["retry", "--all-dead", "--yes"], ["prune", "--older-than", "0", "--yes"]):
+        shown = run(args=["events", *command])
+        assert shown.exit_code == 0 and "failing" not in shown.output, shown.output
+    for command in (["show", dead.id], ["show", "1"], ["retry", "1"], ["replay", dead.id]):
+        refused = run(args=["events", *command])
+        assert refused.exit_code == 2 and "in the event log" in refused.output, refused.output
+    assert states(shop) == [("shop", "dead")]
+
+
 def test_a_claim_finds_its_bus_by_the_index(shop: EventsManager, blog: EventsManager) -> None:
     for number in range(50):
         (shop, blog)[number % 2].fire(Event("noted", number))
