@@ -118,8 +118,8 @@ def main() -> None:
     typed = measure_typed(options.rounds * 10, max(1, options.fires // 10))
     print("\n1 job             ns per fire  more  least ns  more")
     for name, figure in typed.items():
-        shown = [figure[part] for part in ("ns", "more", "least ns", "least more")]
-        print("{:17} {:11.0f} {:5.0f} {:9.0f} {:5.0f}".format(name, *shown))
+        print(f"{name:17} {figure['ns']:11.0f} {figure['more']:5.0f}", end=" ")
+        print(f"{figure['least ns']:9.0f} {figure['least more']:5.0f}")
     peers = [name for name, _ in PEERS.values() if name not in ("python", "Flask-Condor")]
     keep({"jobs": by_jobs, "typed": typed}, options, peers, shown=False)
 

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from .manager import EventsManager
 
 COMMANDS = {
+    "asyncapi": "describing:asyncapi",
     "cancel": "stored:cancel",
     "check": "checking:check",
     "db": "tables:db",

@@ -1,0 +1,21 @@
+"""``flask events asyncapi``: the app's events as a document for other programs."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from flask import current_app
+
+from .shown import command
+from .shown import manager_here
+
+
+@click.command("asyncapi")
+@command
+def asyncapi() -> None:
+    """Print an AsyncAPI 3.0 document of all registered events, as JSON."""
+    from ..asyncapi import document_of
+
+    document = document_of(current_app, manager_here().registry)
+    click.echo(json.dumps(document, indent=2))
