@@ -14,6 +14,7 @@ from werkzeug.security import generate_password_hash
 
 from events.event_names import FIRST_UPLOAD_REMINDER_DUE
 from events.event_names import USER_REGISTERED
+from events.payloads import UserRegistered
 from handlers.answers import answer
 from handlers.answers import read_input
 from models import User
@@ -37,9 +38,9 @@ def signup() -> ResponseReturnValue:
         with open_session() as session, session.begin():
             session.add(user)
             session.flush()
-            account = {"id": user.id, "name": user.name, "email": user.email}
+            account: UserRegistered = {"id": user.id, "name": user.name, "email": user.email}
             ctx.events.fire(Event(USER_REGISTERED, account), session=session)
             ctx.events.fire(Event(FIRST_UPLOAD_REMINDER_DUE, account), delay={"hours": 24}, session=session)
     except IntegrityError:
         abort(409, f"{posted.email} has an account already.")
-    return answer(account, 201)
+    return answer(dict(account), 201)

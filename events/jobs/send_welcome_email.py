@@ -4,9 +4,10 @@ from flask_condor import Context
 from flask_condor import Event
 
 from events.mail import write_mail
+from events.payloads import UserRegistered
 
 
-def send_welcome_email(event: Event, ctx: Context) -> None:
+def send_welcome_email(event: Event[UserRegistered], ctx: Context) -> None:
     name, email = event.payload["name"], event.payload["email"]
     write_mail(
         event,
