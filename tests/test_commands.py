@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from flask import Flask
 from flask_condor import Condor
 from flask_condor import Context
@@ -31,6 +30,11 @@ from flask_condor.rates import add_runs
 from sqlalchemy import select
 from sqlalchemy import update
 
+from tests.commands import printed
+from tests.commands import printed_json
+from tests.commands import refusal
+from tests.commands import run
+
 
 def mail(event: Event[Any], ctx: Context) -> None:
     pass
@@ -40,26 +44,6 @@ def mail(event: Event[Any], ctx: Context) -> None:
 def manager(durable_manager: EventsManager) -> EventsManager:
     durable_manager.register("user-registered", mail, run="queued")
     return durable_manager
-
-
-def run(manager: EventsManager, *args: object, typed: str | None = None) -> Result:
-    return manager.app.test_cli_runner().invoke(group, [str(arg) for arg in args], input=typed)
-
-
-def printed(manager: EventsManager, *args: object) -> str:
-    result = run(manager, *args)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def printed_json(manager: EventsManager, *args: object) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in printed(manager, *args, "--json").splitlines()]
-
-
-def refusal(manager: EventsManager, *args: object) -> str:
-    result = run(manager, *args)
-    assert (result.exit_code, result.stdout) == (2, "")
-    return result.stderr
 
 
 def fire(manager: EventsManager, count: int = 1) -> list[str]:

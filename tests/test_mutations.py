@@ -245,7 +245,7 @@ MUTATIONS = {
         [PRUNE + "what_ended_longer_ago_than_its_retention_goes_and_nothing_else"],
     ),
     "G38 a retry of what is not dead": (
-        [("operations.py", 'chosen = and_(deliveries.c.state.in_(states), deliveries.c.run == "queued")', 'chosen = deliveries.c.run == "queued"')],
+        [("operations.py", 'RETRYABLE = and_(DEAD, deliveries.c.run == "queued")', 'RETRYABLE = deliveries.c.run == "queued"')],
         [OPERATIONS + "20_retries_at_once_make_one_new_run"],
     ),
     "G38 each press replays": (
