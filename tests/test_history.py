@@ -270,14 +270,15 @@ def test_nothing_that_is_stored_reaches_the_terminal_raw(manager: EventsManager)
     with manager.log.begin() as connection:
         row = row_of(f"id{NASTY}", name=NASTY, payload=json.dumps({NASTY: [NASTY]}), source=NASTY[:9])
         row |= {"root_id": f"root{NASTY}", "cause_id": NASTY, "cause_name": NASTY, "cause_job": NASTY}
-        connection.execute(insert(events), [row | {"replay_of": NASTY}])
+        connection.execute(insert(events), [row | {"replay_of": NASTY}, row | {"id": f"2{NASTY}", "replay_of": None}])
         told = {"job": f"m:{NASTY}", "error": NASTY, "result": json.dumps(NASTY), "worker": NASTY}
         connection.execute(insert(deliveries), [run_of(row["id"], **told)])
 
     for args in (["log"], ["log", "--json"], ["show", 1, "--full"], ["show", 1, "--json"]):
         said = printed(manager, *args)
         assert all(one.isprintable() or one == "\n" for one in said), args
-    assert r"\u001b[2J" in printed(manager, "show", 1) and r"\x1b[2J" in printed(manager, "log")
+    assert r"\u001b[2J" in said and "Chain" not in said and "Chain:" in printed(manager, "show", 1)
+    assert r"\x1b[2J" in printed(manager, "log")
 
 
 def test_text_that_is_no_utf_8_in_an_sqlite_file_can_be_read_too(file_manager: EventsManager, tmp_path: Path) -> None:

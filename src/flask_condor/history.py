@@ -278,7 +278,7 @@ def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str,
 
 def is_job(name: str) -> ColumnElement[bool]:
     """Return the condition for the deliveries of a job, by its name or path; not by LIKE, which ignores case."""
-    end, path = f":{name}", func.coalesce(deliveries.c.job, "")
+    end, path = f":{name}", deliveries.c.job
     return or_(path == name, func.substr(path, func.length(path) - (len(end) - 1)) == end)
 
 
