@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import database as database_module
 from flask_condor.database import explained
+from flask_condor.database import open_database
 from flask_condor.errors import LogUnavailable
 from flask_condor.errors import SchemaMismatch
 from flask_condor.log import Log
@@ -28,6 +30,7 @@ from flask_condor.schema import upgrade
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import make_url
 from sqlalchemy import text
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session
@@ -176,9 +179,45 @@ def test_a_folder_that_is_a_file(tmp_path: Path, make_job: MakeJob, ran: list[An
     manager = manager_at(f"sqlite:///{tmp_path}/folder/log.db", make_job)
 
     with refused(
-        manager, ran, f"event x was not accepted: the folder {tmp_path}/folder cannot be made: File exists. Make"
+        manager, ran, f"event x was not accepted: the folder {tmp_path}/folder cannot be made: File exists. Give"
     ):
         pass
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    engine = open_database(make_url(f"sqlite:///{tmp_path}/log.db"))
+    reader, writer = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            with explained("nothing was read"), engine.connect():
+                os._exit(1)
+        except LogUnavailable as error:
+            os.write(writer, str(error).encode())
+        os._exit(0)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    told = os.read(reader, 4096).decode()
+    assert told.startswith(
+        f"nothing was read: the folder {tmp_path} may not be written to by this user. Give this user"
+    )
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_database_that_another_writes_to_can_be_read_at_once(
+    manager: EventsManager, path: Path, make_job: MakeJob
+) -> None:
+    fresh = manager_at(f"sqlite:///{path}", make_job)
+
+    with held_by_another_process(path):
+        assert accepted(fresh) == ["x"]
+
+    fresh.log.engine.dispose()
 
 
 def test_tables_that_were_dropped_under_a_running_app(database_url: str, make_job: MakeJob, ran: list[Any]) -> None:

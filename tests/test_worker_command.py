@@ -123,7 +123,7 @@ def test_bad_arguments_are_refused_in_a_line(bench: Bench, options: tuple[str, .
     [
         ("mysql://nowhere/condor", "the event log cannot be kept in mysql"),
         ("postgresql+pg8000://nowhere/condor", "the driver pg8000"),
-        (f"sqlite:///{__file__}/condor.db", f"the folder {__file__} cannot be made: File exists. Make it yourself"),
+        (f"sqlite:///{__file__}/condor.db", f"the folder {__file__} cannot be made: File exists. Give this user"),
     ],
 )
 def test_what_can_never_work_ends_in_one_telling_line(

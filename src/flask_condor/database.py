@@ -5,6 +5,7 @@ An engine of the app's (Flask-SQLAlchemy's) is used as it is and never altered.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import random
@@ -16,7 +17,6 @@ import weakref
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import create_engine
 from sqlalchemy import event
@@ -37,6 +37,7 @@ from .errors import LogUnavailable
 from .errors import shorten
 from .file_guard import FileGuard
 from .file_guard import file_of
+from .file_guard import make_folder_of
 
 BUSY = 10.0
 """Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
@@ -87,7 +88,7 @@ def open_database(url: URL, *, is_of_app: bool = False) -> Engine:
     :raises DriverMissing: when the driver is not installed.
     """
     if url.get_backend_name() == "sqlite" and url.database:
-        Path(file_of(url)).parent.mkdir(parents=True, exist_ok=True)
+        make_folder_of(file_of(url))
     try:
         engine = create_engine(url, **({"pool_pre_ping": True} if url.get_backend_name() == "postgresql" else {}))
     except (ImportError, NoSuchModuleError) as missing:
@@ -209,15 +210,20 @@ def explained(what: str) -> Iterator[None]:
         raise LogUnavailable(f"{what}: {cause_of(error)}") from error
 
 
+def cause_in_files(error: OSError) -> str:
+    """Return what :mod:`.file_guard` has to say."""
+    if error.errno == errno.ENOENT:
+        return f"the database file {error.filename} {error.strerror}. Restore it, or restart to begin a new one."
+    return (
+        f"the folder {error.filename} {error.strerror}."
+        " Give this user the right to, or let CONDOR_DATABASE_URL name a file in another folder."
+    )
+
+
 def cause_of(error: Exception) -> str:
     inner = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(inner, FileNotFoundError):
-        return f"the database file {inner.filename} {inner.strerror}. Restore it, or restart to begin a new one."
     if isinstance(inner, OSError) and inner.filename:
-        return (
-            f"the folder {inner.filename} cannot be made: {inner.strerror}."
-            " Make it yourself, or let CONDOR_DATABASE_URL name a file in a folder that this user may write to."
-        )
+        return cause_in_files(inner)
     if missing := MISSING_TABLE.search(str(inner)):
         return (
             f"table {missing[1] or missing[2]} is gone: it was dropped, or this is another database than before."

@@ -31,8 +31,13 @@ class FileGuard:
         event.listen(engine, "checkout", self._check)
 
     def _refuse_missing(self, *_: object) -> None:
-        if self._was_there and not os.path.exists(self._path):
+        if os.path.exists(self._path):
+            return
+        if self._was_there:
             raise FileNotFoundError(errno.ENOENT, "was deleted or moved while in use", self._path)
+        folder = os.path.dirname(os.path.abspath(self._path))
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, "may not be written to by this user", folder)
 
     def _note(self, _: object, entry: ConnectionPoolEntry) -> None:
         entry.info[NOTED] = identity_of(self._path)
@@ -47,6 +52,17 @@ def file_of(url: URL) -> str:
     """Return the path of the SQLite file that *url* names, which may do so by a ``file:`` URI."""
     name = url.database or ""
     return unquote(urlsplit(name).path) if name.startswith("file:") else name
+
+
+def make_folder_of(path: str) -> None:
+    """Make the folder that the file at *path* is to be in.
+
+    :raises OSError: naming the folder, and why it cannot be made.
+    """
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be made: {error.strerror}", error.filename) from error
 
 
 def identity_of(path: str) -> tuple[int, int] | None:

@@ -30,12 +30,14 @@ from .errors import EventIdTaken
 from .event import Event
 from .family import refuse_large_family
 from .file_guard import file_of
+from .models import VERSION
 from .models import events
 from .rows import Deliverable
 from .rows import delivery_row
 from .rows import event_row
 from .schema import ensure_schema
 from .schema import take_write_lock
+from .schema import version_in
 from .statements import ACCEPT
 from .statements import ADD_DELIVERIES
 from .statements import ADD_DELIVERIES_DUE_IN
@@ -145,13 +147,19 @@ class Log:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads; raises as :meth:`begin`."""
-        if not self._has_tables:
+        """Open a transaction that only reads; raises as :meth:`begin`. One that finds the tables asks for no lock."""
+        if not self._has_tables and not self._finds_tables():
             with self.begin("the event log was not read"):
                 pass
         with explained("the event log was not read"), self.engine.connect() as connection:
             with connection.execution_options(**{READING: True}).begin():
                 yield connection
+
+    def _finds_tables(self) -> bool:
+        with explained("the event log was not read"), self.engine.connect() as connection:
+            with connection.execution_options(**{READING: True}).begin():
+                self._has_tables = version_in(connection) == VERSION
+        return self._has_tables
 
     def ensure_tables_in(self, connection: Connection) -> None:
         """Make the tables when there are none, for a transaction that is not the log's own.
