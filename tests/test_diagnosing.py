@@ -233,6 +233,18 @@ def test_transactions_of_flask_sqlalchemy_in_the_same_file_are_joined_and_its_ti
     assert f" after {seconds} s " in after["timeout"][1] or f" waits {seconds} s " in after["timeout"][1]
 
 
+def test_a_database_in_memory_is_warned_of(tmp_path: Path) -> None:
+    app = Flask("orders", instance_path=str(tmp_path))
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    SQLAlchemy(app)
+    Condor(app)
+    app.extensions["condor"].register("a.b", mail, run="queued")
+
+    state, told = diagnosed(app)["SQLite"]
+
+    assert state == "warning" and "in memory: what is queued ends with the process" in told
+
+
 def test_a_session_of_another_database_is_said_not_to_be_atomic(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'app.db'}", connect_args={"timeout": 20})
     session = scoped_session(sessionmaker(engine))

@@ -96,26 +96,28 @@ class Log:
     def _open(self) -> Engine:
         self.check()
         if (engine := self._engine_of_app()) is None:
-            return open_database(self._own_url())
+            return open_database(self.url)
         if engine.dialect.name == "sqlite" and not is_in_memory(engine.url):
             return open_database(engine.url, is_of_app=True)
         renew_after_fork(engine)
         return engine
 
-    def _own_url(self) -> URL:
+    @property
+    def url(self) -> URL:
+        """Where the log is kept, or will be."""
+        if (engine := self._engine_of_app()) is not None:
+            return engine.url
         url = check_url(self._config.database_url or "sqlite:///condor.db", SETTING)
-        path = url.database or ""
-        if url.get_backend_name() != "sqlite" or path.startswith("file:"):
-            return url
-        return url.set(database=str(Path(self._app.instance_path, path)))
+        if url.get_backend_name() == "sqlite" and not (path := url.database or "").startswith("file:"):
+            return url.set(database=str(Path(self._app.instance_path, path)))
+        return url
 
     def _engine_of_app(self) -> Engine | None:
         extension = self._app.extensions.get("sqlalchemy")
         if self._config.database_url or extension is None or not hasattr(type(extension), "engines"):
             return None
         with self._app.app_context():
-            engine: Engine | None = extension.engines.get(None)
-        return engine
+            return t.cast("Engine | None", extension.engines.get(None))
 
     @property
     def is_chosen(self) -> bool:
@@ -126,11 +128,6 @@ class Log:
     def is_there(self) -> bool:
         """Whether the database was ever made, as far as can be told without connecting to it."""
         return self.url.get_backend_name() != "sqlite" or Path(file_of(self.url)).exists()
-
-    @property
-    def url(self) -> URL:
-        """Where the log is kept, or will be."""
-        return self._own_url() if (engine := self._engine_of_app()) is None else engine.url
 
     @contextmanager
     def begin(self, what: str = "the event log was not written") -> Iterator[Connection]:

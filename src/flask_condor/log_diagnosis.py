@@ -82,7 +82,10 @@ def look_at_sqlite(connection: Connection, path: str, *, is_of_app: bool) -> Ite
     mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
     said = f"version {sqlite3.sqlite_version}, journal mode {mode}"
     system = file_system_of(path)
-    if not os.access(path, os.W_OK):
+    if not path or path == ":memory:":
+        said = "the app's is in memory: what is queued ends with the process, and no worker sees it. Give it a file."
+        yield Remark("warning", "SQLite", said)
+    elif not os.access(path, os.W_OK):
         yield Remark(
             "error", "SQLite", f"{path} may not be written by this user. Change the rights of file and folder."
         )

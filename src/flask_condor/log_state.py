@@ -20,6 +20,7 @@ from .bus import ours
 from .database import BUSY
 from .database import READING
 from .database import explained
+from .database import is_in_memory
 from .errors import SchemaMismatch
 from .file_guard import file_of
 from .models import PENDING
@@ -41,11 +42,12 @@ def look_into(log: Log) -> Iterator[Connection | None]:
 
     :raises LogUnavailable: when the database fails.
     """
-    if not log.is_there:
+    is_file = log.url.get_backend_name() == "sqlite" and not is_in_memory(log.url)
+    if is_file and not log.is_there:
         yield None
         return
     with explained("the event log was not read"):
-        engine = log.engine if log.url.get_backend_name() != "sqlite" else reading_engine(log)
+        engine = reading_engine(log) if is_file else log.engine
         with engine.connect().execution_options(**{READING: True}) as connection:
             yield connection
 
