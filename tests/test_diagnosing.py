@@ -263,9 +263,10 @@ def test_a_session_of_another_database_is_said_not_to_be_atomic(tmp_path: Path) 
 
 
 def test_which_extras_are_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_condor.diagnosis.EXTRAS", {"async": "asgiref", "cron": "no_such_package"})
+    asked = ["flask>=3.1", 'croniter>=6; extra == "cron"', "no-such-package[x]>=3; extra == 'celery'"]
+    monkeypatch.setattr("flask_condor.diagnosis.requires", lambda _: asked)
 
     assert diagnosed(new_app(tmp_path))["extras"] == (
         "ok",
-        "installed: async; not installed, if you need them: cron: pip install 'flask-condor[cron]'",
+        "installed: flask[async], flask-condor[cron]; if you need them, pip install 'flask-condor[celery]'",
     )

@@ -72,6 +72,14 @@ def test_a_broken_app_is_told_in_one_line_with_file_and_line(tmp_path: Path, fil
 
 
 @pytest.mark.parametrize("args", [("--once",), ()], ids=str)
+def test_a_worker_without_condor_answers_with_the_two_lines_too(tmp_path: Path, args: tuple[str, ...]) -> None:
+    ended = flask(write_files(tmp_path, {"app.py": BARE}), "events", "worker", *args)
+
+    assert ended.returncode == (2 if args else 1) and "Traceback" not in ended.stderr
+    assert f"Error: app 'app' has no Condor. Where it is made, add:\n{TWO_LINES}" in ended.stderr
+
+
+@pytest.mark.parametrize("args", [("--once",), ()], ids=str)
 def test_a_worker_tells_a_broken_app_in_one_line_too(tmp_path: Path, args: tuple[str, ...]) -> None:
     ended = flask(write_files(tmp_path, {"app.py": "1 / 0"}), "events", "worker", *args)
 

@@ -10,11 +10,13 @@ import click
 from flask.cli import ScriptInfo
 from flask.cli import pass_script_info
 
+from .commands.loading import CondorMissing
 from .commands.loading import Refused
 from .commands.loading import load_app
 from .commands.shown import LazyGroup
 from .commands.shown import command
 from .commands.shown import manager_here
+from .commands.shown import manager_of
 from .errors import CondorError
 
 if t.TYPE_CHECKING:
@@ -84,14 +86,21 @@ def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeou
     """
     if once and processes != 1:
         raise click.UsageError("--once runs in this process: leave --processes out.")
-    from .supervisor import manager_of
     from .supervisor import supervise
 
     if not once:
         click.echo(f"Running queued jobs in {processes} x {threads} threads. Ctrl-C ends it.", err=True)
-        supervise(lambda: load_app(info), processes=processes, threads=threads, timeout=timeout, grace=graceful_timeout)
+        supervise(
+            lambda: manager_of(load_app(info)).app,
+            processes=processes,
+            threads=threads,
+            timeout=timeout,
+            grace=graceful_timeout,
+        )
     try:
         run_once(manager_of(load_app(info)), threads, float(graceful_timeout))
+    except CondorMissing:
+        raise
     except (CondorError, Refused) as error:
         raise click.ClickException(str(error)) from error
 

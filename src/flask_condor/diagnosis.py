@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import requires
+from importlib.metadata import version
 
 from .config import Config
 from .remarks import Remark
@@ -14,9 +17,6 @@ if t.TYPE_CHECKING:
     from flask import Flask
 
     from .manager import EventsManager
-
-EXTRAS = {"async": "asgiref", "cron": "croniter", "postgres": "psycopg"}
-"""The optional packages, by what is asked for in brackets."""
 
 
 def diagnose(app: Flask) -> Iterator[Remark]:
@@ -65,13 +65,24 @@ def look_at_events(manager: EventsManager) -> Iterator[Remark]:
 
 def look_at_extras() -> Remark:
     """Tell which optional packages are installed."""
-    missing = [extra for extra, package in EXTRAS.items() if find_spec(package) is None]
-    there = ", ".join(extra for extra in EXTRAS if extra not in missing) or "none"
-    hint = "; ".join(f"{extra}: pip install '{source_of(extra)}[{extra}]'" for extra in missing)
-    return Remark(
-        "ok", "extras", f"installed: {there}" + (f"; not installed, if you need them: {hint}" if hint else "")
-    )
+    wanted = {"flask[async]": ["asgiref"]} | extras_of("flask-condor")
+    missing = [extra for extra, packages in wanted.items() if not all(map(is_installed, packages))]
+    there = ", ".join(extra for extra in wanted if extra not in missing) or "none"
+    hint = " ".join(f"'{extra}'" for extra in missing)
+    return Remark("ok", "extras", f"installed: {there}" + (f"; if you need them, pip install {hint}" if hint else ""))
 
 
-def source_of(extra: str) -> str:
-    return "flask" if extra == "async" else "flask-condor"
+def extras_of(distribution: str) -> dict[str, list[str]]:
+    """Return the packages that each extra of an installed distribution asks for."""
+    found: dict[str, list[str]] = {}
+    for requirement in requires(distribution) or ():
+        if asked := re.match(r"([\w.-]+).*;.*extra == ['\"]([\w-]+)['\"]", requirement):
+            found.setdefault(f"{distribution}[{asked[2]}]", []).append(asked[1])
+    return found
+
+
+def is_installed(distribution: str) -> bool:
+    try:
+        return bool(version(distribution))
+    except PackageNotFoundError:
+        return False

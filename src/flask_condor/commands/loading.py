@@ -28,10 +28,18 @@ class Refused(click.ClickException):
     exit_code = 2
 
 
+class CondorMissing(Refused):
+    """There is no app, or none with Condor: told with the two lines to add."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} {TWO_LINES}")
+
+
 def load_app(info: ScriptInfo) -> Flask:
     """Return the app that ``flask`` was started for.
 
-    :raises Refused: when there is none, or it cannot be loaded: then with the file and line of the user's own code.
+    :raises CondorMissing: when there is none. :raises Refused: when it cannot be loaded, with the file and line of the
+        user's own code.
     :raises LogUnavailable: when it uses the event log while it is made, and that cannot be reached.
     """
     try:
@@ -41,7 +49,7 @@ def load_app(info: ScriptInfo) -> Flask:
     except Exception as error:  # whatever the user's code raises while it is imported or called
         reason = reason_of(error)
         if reason is None:
-            raise Refused(f"no app was found: {shorten(error)} {TWO_LINES}") from error
+            raise CondorMissing(f"no app was found: {shorten(error)}") from error
         raise Refused(f"the app cannot be loaded: {reason}. Run `flask events doctor` to see what else.") from error
 
 

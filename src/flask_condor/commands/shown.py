@@ -21,11 +21,13 @@ from ..errors import CondorError
 from ..errors import LogUnavailable
 from ..errors import SchemaMismatch
 from ..operating import check_target
-from .loading import TWO_LINES
+from .loading import CondorMissing
 from .loading import Refused as Refused
 from .loading import load_app
 
 if t.TYPE_CHECKING:
+    from flask import Flask
+
     from ..manager import EventsManager
 
 P = t.ParamSpec("P")
@@ -70,7 +72,7 @@ def in_one_line() -> Iterator[None]:
     """Turn what click prints of a wrong command line, with its usage, into one line that says what to type."""
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:
+    except (click.exceptions.NoArgsIsHelpError, CondorMissing):
         raise
     except click.UsageError as error:
         help = f" See `{error.ctx.command_path} --help`." if error.ctx else ""
@@ -113,9 +115,14 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
 def manager_here() -> EventsManager:
     """Return the events manager of the current app."""
-    manager: EventsManager | None = current_app.extensions.get("condor")
+    return manager_of(current_app)
+
+
+def manager_of(app: Flask) -> EventsManager:
+    """Return the events manager of *app*, or tell what to add where it has none."""
+    manager: EventsManager | None = app.extensions.get("condor")
     if manager is None:
-        raise Refused(f"app {current_app.name!r} has no Condor. {TWO_LINES}")
+        raise CondorMissing(f"app {app.name!r} has no Condor.")
     return manager
 
 
