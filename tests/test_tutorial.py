@@ -18,7 +18,7 @@ from tests.servers import wait_until_it_listens
 
 PAGE = (ROOT / "docs" / "tutorial" / "first-event.md").read_text()
 SHOWN_AT = "127.0.0.1:5000"
-SERVERS = ("flask run", "gunicorn")
+FLASK = str(Path(sys.executable).with_name("flask"))
 PATIENCE = 30.0
 """Seconds in which a server or its worker must have done what a command then tells of."""
 
@@ -51,8 +51,8 @@ class Reader:
     def type(self, command: str, shown: str) -> None:
         if command.startswith("cd "):
             self.folder = (self.folder / command.removeprefix("cd ")).resolve(strict=True)
-        elif command.startswith(SERVERS):
-            self.start_server(command, shown)
+        elif command == "flask run":
+            self.start_server(shown)
         else:
             self.expect(command, shown)
 
@@ -64,8 +64,7 @@ class Reader:
 
     def run(self, command: str) -> str:
         ended = subprocess.run(
-            self.here(command),
-            shell=True,
+            ["sh", "-c", command.replace(SHOWN_AT, f"127.0.0.1:{self.port}")],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -75,24 +74,16 @@ class Reader:
         )
         return ended.stdout.replace(f"127.0.0.1:{self.port}", SHOWN_AT)
 
-    def here(self, command: str) -> str:
-        return command.replace(SHOWN_AT, f"127.0.0.1:{self.port}")
-
-    def start_server(self, command: str, shown: str) -> None:
+    def start_server(self, shown: str) -> None:
         output = self.folder.parent / "server.log"
         with output.open("wb") as file:
             self.server = subprocess.Popen(
-                f"exec {self.here(command)}",
-                shell=True,
-                cwd=self.folder,
-                env=self.environment,
-                stdout=file,
-                stderr=subprocess.STDOUT,
+                [FLASK, "run"], cwd=self.folder, env=self.environment, stdout=file, stderr=subprocess.STDOUT
             )
         wait_until_it_listens(self.port, self.server)
         deadline = time.monotonic() + PATIENCE
         while not is_as(shown, printed := output.read_text().replace(f":{self.port}", ":5000")):
-            assert time.monotonic() < deadline, f"$ {command}\n{printed}\n--- but the page shows\n{shown}"
+            assert time.monotonic() < deadline, f"$ flask run\n{printed}\n--- but the page shows\n{shown}"
             time.sleep(0.1)
 
     def end_server(self) -> None:
