@@ -131,7 +131,7 @@ def test_a_delivery_that_dies_again_meanwhile_is_not_retried_twice(manager: Even
     fire(manager, count=2)
     end(manager)
     work = RetryDead(None, None, "test")
-    moved = []
+    moved: list[int] = []
     with manager.log.read() as connection:
         assert work.count(connection) == 2
     while not work.is_over and len(moved) < 5:
