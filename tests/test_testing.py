@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
@@ -19,6 +20,7 @@ from flask import request
 from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
+from flask_condor import EventName
 from flask_condor import EventNotRegistered
 from flask_condor import EventsManager
 from flask_condor import JobsFailed
@@ -27,6 +29,7 @@ from flask_condor import travel
 from flask_condor.errors import CondorError
 from flask_condor.errors import DelayInvalid
 from flask_condor.errors import PayloadNotSerializable
+from flask_condor.faults import PayloadInvalid
 from flask_condor.retry import Retry
 from flask_condor.testing import EventsWorker
 from flask_condor.testing import FakeEvents
@@ -223,6 +226,31 @@ def test_an_app_without_condor_is_told_so() -> None:
         FakeEvents(Flask("bare"))
     with pytest.raises(CondorError, match="None is no Flask app"):
         EventsWorker(None)  # type: ignore[arg-type]  # as a fixture that forgot to return it
+
+
+@dataclass
+class User:
+    id: int
+
+
+def keep_user(event: Event[User], ctx: Context) -> None:
+    seen.append(event.payload)
+
+
+def test_a_typed_name_is_checked_as_ever(events_manager: EventsManager, events: FakeEvents) -> None:
+    name = EventName("user.registered", User)
+    events_manager.register(name, note)
+    events_manager.register(name, keep_user, run="queued")
+
+    events_manager.fire(Event(name, User(1)))
+    with pytest.raises(PayloadInvalid):
+        events_manager.emit("user.registered", {"id": "one"})
+
+    events.assert_fired(name, payload=User(1), times=1)
+    events.run_now(name)
+    assert seen == [("user.registered", User(1))]
+    [run] = events.run_queue()
+    assert seen[1:] == [run.event.payload] == [User(1)]
 
 
 # --- assertions
@@ -602,6 +630,15 @@ def test_a_schedule_that_would_fire_without_an_end_on_the_way_is_refused(
 
     with pytest.raises(DelayInvalid, match=r"'\* \* \* \* \*' fires more than 1,000 times on the way"):
         events.travel(days=1)
+
+
+def test_a_schedule_fires_by_the_clock_of_the_test_alone(events_manager: EventsManager, worker: EventsWorker) -> None:
+    events_manager.register("x", note, run="queued")
+    events_manager.schedule("x", "* * * * *")
+
+    assert worker.run() == []
+    worker.travel(minutes=1)
+    assert len(worker.run()) == 1
 
 
 # --- what is left afterwards

@@ -10,7 +10,6 @@ from ..event import Event
 from ..event import snapshot
 from ..job import is_same
 from ..job import name_of
-from ..payload import from_json
 from .apart import kept_apart
 from .apart import manager_of
 from .clock import Clock
@@ -150,8 +149,8 @@ class FakeEvents(Clock):
         self._fired.append(snapshot(event))
 
     def _ticked(self, schedule: Schedule, tick: float) -> None:
-        id = schedule.id_of(tick, self._manager.config.bus)
-        self._fired.append(Event(schedule.name, from_json(schedule.payload), id, tick))
+        payload = self._registry.typed_names.from_json(schedule.name, schedule.payload)
+        self._fired.append(Event(schedule.name, payload, schedule.id_of(tick, self._manager.log.bus), tick))
 
     def _find(self, name: str, payload: object) -> list[Event[t.Any]]:
         named = [event for event in self._fired if event.name == name]

@@ -28,7 +28,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What one run of a queued job gave."""
 
     event: Event[t.Any]
-    """As it was read from the event log."""
+    """As the job got it: read from the event log, with the payload of the type that its name has."""
     job: str
     """Its path, "module:function"."""
     attempt: int
@@ -101,17 +101,21 @@ def run_queue(manager: EventsManager, *, check: bool) -> list[Run]:
         return []
     from .drain import drain  # likewise
 
-    runs = [run_of(outcome) for outcome in drain(manager)]
+    runs = [run_of(outcome, manager) for outcome in drain(manager)]
     if check and any(run.outcome != "done" for run in runs):
         raise QueuedJobsFailed(runs)
     return runs
 
 
-def run_of(outcome: Outcome) -> Run:
+def run_of(outcome: Outcome, manager: EventsManager) -> Run:
     from ..rows import event_from  # likewise
 
+    try:
+        event = event_from(outcome.claim.event, manager.registry.typed_names.from_json)
+    except CondorError:  # the payload is not of the type that the name has now, which has failed the run
+        event = event_from(outcome.claim.event)
     return Run(
-        event=event_from(outcome.claim.event),
+        event=event,
         job=outcome.claim.job,
         attempt=outcome.claim.attempt,
         outcome=outcome.kind,
