@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,28 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import resolve_events_manager
 from flask_condor.errors import JobRegisteredTwice
+from flask_condor.faults import PayloadInvalid
 from flask_condor.job import Job
 from flask_condor.retry import Retry
 from flask_condor.subscribers import SubscriberInvalid
+from flask_condor.worker import Plan
+from flask_condor.worker import Worker
 
 from events.jobs.send_welcome_email import send_welcome_email
 from events.jobs.write_audit_entry import write_audit_entry
+from tests.databases import queued
 
 WELCOME = "send-welcome-email"
+EVENT_NAMES = """
+from dataclasses import dataclass
+from flask_condor import EventName
+
+@dataclass
+class Shipment:
+    weight: int
+
+SHIPPED = EventName("shipped", Shipment)
+"""
 
 
 def manager_of(folder: Path, subscribers: object, **options: Any) -> EventsManager:
@@ -164,6 +179,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
     jobs.mkdir(parents=True)
     (tmp_path / package / "__init__.py").write_text("")
     (jobs / "send_bill.py").write_text("def send_bill(event, ctx): event.payload.append(1)\n")
+    (jobs / "tell_type.py").write_text("def tell_type(event, ctx): return type(event.payload).__name__\n")
+    (jobs.parent / "event_names.py").write_text(EVENT_NAMES)
     (jobs / "misnamed.py").write_text("def other(event, ctx): pass\n")
     (jobs / "broken.py").write_text("import no_such_module_at_all\n")
     (jobs / "no_job.py").write_text("def no_job(): pass\n")
@@ -180,6 +197,23 @@ def test_the_jobs_of_an_app_that_is_a_package_are_beside_it(shop: Flask) -> None
     shop.extensions["condor"].fire(Event("ordered", bills))
 
     assert bills == [1]
+
+
+def test_a_queued_job_gets_the_type_that_the_constant_of_the_event_names(shop: Flask) -> None:
+    shop.config["CONDOR_SUBSCRIBERS"] = {"tell-type": {"events": ["shipped", "lost"]}}
+    Condor(shop)
+    manager: EventsManager = shop.extensions["condor"]
+
+    for name in ("shipped", "lost"):
+        manager.emit(name, {"weight": 7})
+    worker = Worker(manager, Plan(once=True, replaceable=False))
+    worker.open()
+    worker.run()
+
+    assert [json.loads(delivery.result) for delivery in queued(manager)] == ["Shipment", "dict"]
+    with pytest.raises(PayloadInvalid, match="weight"):
+        manager.emit("shipped", {"weight": "seven"})
+    manager.log.engine.dispose()
 
 
 @pytest.mark.parametrize(

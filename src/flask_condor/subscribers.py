@@ -17,6 +17,7 @@ import msgspec
 from .errors import CondorError
 from .errors import JobRegisteredTwice
 from .errors import shorten_repr
+from .event_name import EventName
 from .job import Rules
 from .job import Run
 from .registry import check_name
@@ -67,11 +68,15 @@ def subscribe(manager: EventsManager) -> None:
     :raises JobRegisteredTwice: for a job that an event has already with this run word.
     """
     entries = check_table(manager.config.subscribers)
-    checked = [(key, function_of(manager.app, key), read(key, entry)) for key, entry in entries.items()]
+    if not entries:
+        return
+    package = jobs_package(manager.app)
+    checked = [(key, function_of(package, key), read(key, entry)) for key, entry in entries.items()]
+    typed = typed_names(package)
     for key, job, subscriber in checked:
         rules = Rules(**{field: getattr(subscriber, field) for field in Rules.__struct_fields__})
         for name in subscriber.events:
-            add(manager, key, name, job, subscriber.run, rules)
+            add(manager, key, typed.get(name, name), job, subscriber.run, rules)
 
 
 def add(manager: EventsManager, key: str, name: str, job: JobFunction, run: Run, rules: Rules) -> None:
@@ -106,13 +111,12 @@ def read(key: str, entry: object) -> Subscriber:
         raise SubscriberInvalid(f"{where(key)}{path}: {what}.{f' Write {expected}.' if expected else ''}") from None
 
 
-def function_of(app: Flask, key: object) -> JobFunction:
+def function_of(package: ModuleType | None, key: object) -> JobFunction:
     """Return the job of *key*: "send-welcome-email" is ``send_welcome_email`` in the file of that name.
 
     :raises SubscriberInvalid: with the nearest job file there is.
     """
     name = key.replace("-", "_") if isinstance(key, str) else ""
-    package = jobs_package(app)
     files = sorted(module.name for module in pkgutil.iter_modules(package.__path__)) if package else []
     if package is None or name not in files:
         sought = f"events/jobs/{name}.py" if name else "of that name"
@@ -140,6 +144,14 @@ def jobs_package(app: Flask) -> ModuleType | None:
         if is_there(name):
             return import_module(name)
     return None
+
+
+def typed_names(jobs: ModuleType | None) -> dict[str, EventName[t.Any]]:
+    """Return the constants of ``events/event_names.py`` that say the type of their payload, which a text cannot."""
+    module = f"{jobs.__name__.rpartition('.')[0]}.event_names" if jobs else ""
+    if not module or not is_there(module):
+        return {}
+    return {str(one): one for one in vars(import_module(module)).values() if isinstance(one, EventName)}
 
 
 def is_there(name: str) -> bool:
