@@ -54,9 +54,16 @@ def test_a_new_project_is_the_repositorys_own_app_but_for_the_line_that_installs
     assert {"tests/__init__.py", "tests/conftest.py", "tests/test_service.py"} <= set(made)
     assert f"flask-condor=={version('flask-condor')}" in requirements
     assert not [line for line in requirements if line.startswith("-")]
-    assert list((folder / "myapp").rglob("__pycache__")) == []
     if not skeleton.PACKED.is_dir():
         assert made == {path: (ROOT / path.replace("tests/", "tests/sample/")).read_bytes() for path in made}
+
+
+def test_what_python_compiled_beside_the_sources_is_left_out(folder: Path) -> None:
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "app.cpython-311.pyc").touch()
+    (folder / "app.py").touch()
+
+    assert list(skeleton.files_under(folder)) == [Path("app.py")]
 
 
 def test_a_new_project_passes_its_own_tests(folder: Path) -> None:

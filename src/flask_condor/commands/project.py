@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ..scaffold.refusal import ScaffoldRefused
-from .shown import Refused
+from .loading import Refused
 
 if t.TYPE_CHECKING:
     from ..scaffold.changes import Change
