@@ -11,6 +11,7 @@ from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
+from flask_condor.bus import bus_of
 from flask_condor.database import READING
 from flask_condor.models import workers
 from flask_condor.presence import Presence
@@ -32,7 +33,8 @@ def test_a_worker_that_signs_in_forgets_those_not_seen_for_a_day(durable_manager
     here = Presence.here(1, ())
     with durable_manager.log.begin() as connection:
         for id, age in (("gone", 1.1), ("away", 0.9)):
-            connection.execute(insert(workers).values(row | {"id": id, "seen_at": time.time() - age * DAY}))
+            gone = row | {"id": id, "seen_at": time.time() - age * DAY, "bus": bus_of(connection)}
+            connection.execute(insert(workers).values(gone))
 
         sign_in(connection, here)
 
