@@ -91,7 +91,7 @@ def test_the_shell_completes_for_the_flask_command_too(tmp_path: Path) -> None:
     assert (result.stdout, result.stderr) == ("plain,log\n", "")
 
 
-@pytest.mark.parametrize("args", [["--loud"], ["nonsense"], ["log", "--state", "lost"], ["fire", "\udcff"]])
+@pytest.mark.parametrize("args", [["--loud"], ["fire", "\udcff"]])
 def test_the_flask_command_refuses_wrong_input_in_one_line(tmp_path: Path, args: list[str]) -> None:
     (tmp_path / "app.py").write_text(
         "from flask import Flask\nfrom flask_condor import Condor\nCondor(app := Flask('app'))\n"

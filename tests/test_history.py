@@ -88,10 +88,10 @@ def test_the_log_shows_the_newest_first_a_line_for_each_delivery(manager: Events
     ]
 
 
-def test_the_log_as_json_has_the_whole_path_of_the_job_and_exact_times(manager: EventsManager) -> None:
-    event = manager.fire(Event("user-registered"))
+def test_the_log_as_json_has_the_whole_path_of_the_job_and_exact_times(file_manager: EventsManager) -> None:
+    event = file_manager.fire(Event("user-registered"))
 
-    (line,) = printed_json(manager, "log")
+    (line,) = printed_json(file_manager, "log")
 
     assert (line["job"], line["id"], line["orphan"]) == (f"{__name__}:mail", event.id, False)
     assert line["time"] == event.fired_at.isoformat(timespec="microseconds")
@@ -186,20 +186,20 @@ def test_show_tells_all_of_an_event_by_its_id_or_the_number_of_a_delivery(manage
     assert "    in mail" in printed(manager, "show", 1, "--full")
 
 
-def test_show_tells_the_result_and_what_a_replay_repeats(manager: EventsManager) -> None:
-    event = manager.fire(Event("user-registered"))
-    again = manager.replay(event.id)
-    end(manager, 1, "done", result='{"sent": true}')
+def test_show_tells_the_result_and_what_a_replay_repeats(file_manager: EventsManager) -> None:
+    event = file_manager.fire(Event("user-registered"))
+    again = file_manager.replay(event.id)
+    end(file_manager, 1, "done", result='{"sent": true}')
 
-    assert 'Result of 1: {\n  "sent": true\n}' in printed(manager, "show", event.id)
-    assert f"Replay of: {event.id}" in printed(manager, "show", again.id)
+    assert 'Result of 1: {\n  "sent": true\n}' in printed(file_manager, "show", event.id)
+    assert f"Replay of: {event.id}" in printed(file_manager, "show", again.id)
 
 
-def test_show_tells_the_same_as_json(manager: EventsManager) -> None:
-    event = manager.fire(Event("user-registered", {"user": "ada"}))
-    end(manager, 1, "done", result="[1]")
+def test_show_tells_the_same_as_json(file_manager: EventsManager) -> None:
+    event = file_manager.fire(Event("user-registered", {"user": "ada"}))
+    end(file_manager, 1, "done", result="[1]")
 
-    (said,) = printed_json(manager, "show", event.id)
+    (said,) = printed_json(file_manager, "show", event.id)
 
     assert (said["id"], said["payload"], said["is_replayable"]) == (event.id, {"user": "ada"}, True)
     assert (said["deliveries"][0]["id"], said["deliveries"][0]["result"]) == (1, [1])
@@ -245,22 +245,22 @@ def test_show_of_a_large_family_is_bounded_but_has_the_event_and_what_led_to_it(
     assert len(tree.splitlines()) < 60 and "and 1,949 more" in tree
 
 
-def test_show_of_an_event_whose_root_was_pruned_says_so(manager: EventsManager) -> None:
-    with manager.log.begin() as connection:
+def test_show_of_an_event_whose_root_was_pruned_says_so(file_manager: EventsManager) -> None:
+    with file_manager.log.begin() as connection:
         children = [row_of(id, root_id="gone", cause_id="gone", fired_at=2.0) for id in ("one", "two")]
         connection.execute(insert(events), children)
 
-    tree = printed(manager, "show", "two").partition("Chain:\n")[2].splitlines()
+    tree = printed(file_manager, "show", "two").partition("Chain:\n")[2].splitlines()
 
     assert tree == ["  gone, which began it, is not in the log any more", "  a  one", "  a  two <-- this one"]
 
 
-def test_causes_that_lead_in_a_circle_are_shown_without_an_end(manager: EventsManager) -> None:
-    with manager.log.begin() as connection:
+def test_causes_that_lead_in_a_circle_are_shown_without_an_end(file_manager: EventsManager) -> None:
+    with file_manager.log.begin() as connection:
         circle = [row_of("one", root_id="root", cause_id="two"), row_of("two", root_id="root", cause_id="one")]
         connection.execute(insert(events), [row_of("root"), *circle])
 
-    assert "Chain:" in printed(manager, "show", "one")
+    assert "Chain:" in printed(file_manager, "show", "one")
 
 
 NASTY = "\x1b[2J\x07\r\n\u202eevil\u2066\x7f\x9b"

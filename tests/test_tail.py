@@ -74,18 +74,18 @@ def test_tail_shows_the_last_fires_and_ends_the_newest_last(manager: EventsManag
     assert said[-1] == ["dead", "user-registered", "mail", "3", "0.5", "s"]
 
 
-def test_tail_as_json_has_an_object_a_line(manager: EventsManager) -> None:
-    event = manager.fire(Event("user-registered"))
-    end(manager, 1, "done", time.time() + 1)
+def test_tail_as_json_has_an_object_a_line(file_manager: EventsManager) -> None:
+    event = file_manager.fire(Event("user-registered"))
+    end(file_manager, 1, "done", time.time() + 1)
 
-    fired, ended = printed_json(manager, "tail")
+    fired, ended = printed_json(file_manager, "tail")
 
     assert (fired["what"], fired["event"], fired["id"], fired["job"]) == ("fired", "user-registered", event.id, None)
     assert (ended["what"], ended["job"], ended["delivery"], ended["id"]) == ("done", f"{__name__}:mail", 1, event.id)
 
 
-def test_an_empty_log_has_no_last_lines(manager: EventsManager) -> None:
-    assert printed(manager, "tail") == ""
+def test_an_empty_log_has_no_last_lines(file_manager: EventsManager) -> None:
+    assert printed(file_manager, "tail") == ""
 
 
 def test_each_look_gives_what_is_new_once_also_what_is_written_late(manager: EventsManager) -> None:
@@ -105,34 +105,34 @@ def test_each_look_gives_what_is_new_once_also_what_is_written_late(manager: Eve
     assert told(watched.next(log)) == [("done", 1)] and watched.next(log) == []
 
 
-def test_an_event_from_a_clock_that_is_ahead_hides_none_of_the_others(manager: EventsManager) -> None:
-    log, watched = manager.log, Watched()
+def test_an_event_from_a_clock_that_is_ahead_hides_none_of_the_others(file_manager: EventsManager) -> None:
+    log, watched = file_manager.log, Watched()
     watched.last(log)
-    ahead = manager.fire(Event("user-registered"))
+    ahead = file_manager.fire(Event("user-registered"))
     with log.begin() as connection:
         connection.execute(update(events).where(events.c.id == ahead.id).values(fired_at=time.time() + 3600))
     assert told(watched.next(log)) == [("fired", None)]
 
-    manager.fire(Event("user-registered"))
+    file_manager.fire(Event("user-registered"))
 
     assert told(watched.next(log)) == [("fired", None)] and watched.next(log) == []
 
 
 def test_a_database_that_is_away_for_a_moment_is_waited_for(
-    manager: EventsManager, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file_manager: EventsManager, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watched = Watched()
-    watched.last(manager.log)
+    watched.last(file_manager.log)
 
     def unavailable() -> Any:
         raise LogUnavailable("the event log was not read: it is away.")
 
     with monkeypatch.context() as away:
-        away.setattr(manager.log, "read", unavailable)
-        assert watched.next(manager.log) == watched.next(manager.log) == []
-    manager.fire(Event("user-registered"))
+        away.setattr(file_manager.log, "read", unavailable)
+        assert watched.next(file_manager.log) == watched.next(file_manager.log) == []
+    file_manager.fire(Event("user-registered"))
 
-    assert told(watched.next(manager.log)) == [("fired", None)]
+    assert told(watched.next(file_manager.log)) == [("fired", None)]
     assert capsys.readouterr().err.splitlines() == [
         "the event log was not read: it is away. Waiting for it; Ctrl-C ends.",
         "The event log is back.",
