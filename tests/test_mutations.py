@@ -20,6 +20,7 @@ OPERATIONS = "tests/test_operations.py::test_"
 PRUNE = "tests/test_prune.py::test_"
 ISOLATION = "tests/test_isolation.py::test_"
 JOINING = "tests/test_joining.py::test_"
+LOG_LINES = "tests/test_log_lines.py::test_"
 NESTED = "tests/test_nested.py::test_"
 QUEUED = "tests/test_queued.py::test_"
 UNAVAILABLE = "tests/test_unavailable.py::test_"
@@ -255,6 +256,18 @@ MUTATIONS = {
     "G7 replays without an end": (
         [("operations.py", "origin.path, origin.family", "(), origin.family")],
         [OPERATIONS + "a_job_that_replays_its_own_event_without_an_end_is_stopped"],
+    ),
+    "G32 names as they are in log lines": (
+        [("line.py", "if text.isprintable():", "if True:")],
+        [LOG_LINES + "a_failing_job_cannot_forge_a_line", LOG_LINES + "a_worker_s_lines_cannot_be_forged"],
+    ),
+    "G32 tracebacks that begin lines": (
+        [("line.py", 'f"  {plain(line)}"', "line")],
+        [LOG_LINES + "a_failing_job_cannot_forge_a_line", LOG_LINES + "a_worker_s_lines_cannot_be_forged"],
+    ),
+    "G32 a payload in the error of the database": (
+        [("database.py", "error.hide_parameters = True", "pass")],
+        [LOG_LINES + "an_error_of_the_database_does_not_show_the_payload"],
     ),
     "each worker fires a schedule": (
         [("upkeep.py", "schedule.id_of(tick, self._manager.log.bus), tick", '"", tick')],

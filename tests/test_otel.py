@@ -321,6 +321,22 @@ def test_an_event_of_an_app_without_traces_is_run_by_one_with_them(shop: EventsM
     manager.log.engine.dispose()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_replay_is_linked_to_the_span_that_asked_for_it(shop: EventsManager, tmp_path: Path) -> None:
+    event = shop.emit("order.paid")
+    with TracerProvider().get_tracer("mine").start_as_current_span("POST /replay") as asking:
+        replayed = shop.replay(event.id)
+    run_worker_once()
+
+    spans = [json.loads(line) for line in (tmp_path / "spans").read_text().splitlines()]
+    (link,) = [
+        span["links"][0]["context"]["span_id"]
+        for span in spans
+        if span["name"] == "process order.paid" and span["attributes"]["messaging.message.id"] == replayed.id
+    ]
+    assert link == f"0x{asking.get_span_context().span_id:016x}"
+
+
 # --- what it costs where it is not used
 
 
