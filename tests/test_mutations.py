@@ -170,7 +170,7 @@ MUTATIONS = {
         ["tests/test_context.py::test_a_teardown_that_fires_leaves_no_request_behind_in_the_app_context_around_it"],
     ),
     "G7 a chain ends where a context begins": (
-        [("manager.py", "is_nested and step_here() is not None,", "False,")],
+        [("manager.py", "is_nested = is_nested and step_here() is not None", "is_nested = False")],
         [NESTED + "a_chain_goes_on_through_contexts_that_its_jobs_enter", NESTED + "two_apps_that_fire_into_each_other_are_stopped"],
     ),
     "G7 each snapshot has a family": (
