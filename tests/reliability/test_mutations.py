@@ -104,7 +104,7 @@ MUTATIONS = {
         ["test_backlog.py::test_the_memory_of_workers_does_not_grow_with_the_backlog[sqlite-100000]"],
     ),
     "T24 the chain ends at the queue": (
-        [("log.py", "tuple(json.loads(row.path))", "()")],
+        [("rows.py", "tuple(json.loads(row.path))", "()")],
         ["test_bombs.py::test_a_queued_chain_ends_at_the_limit_of_its_depth_and_names_it[sqlite]"],
     ),
     "T26 what was cut short is done": (
