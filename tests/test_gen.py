@@ -218,6 +218,16 @@ def test_the_registration_is_spelled_as_the_function_spells_it(folder: Path, bod
     assert registering(folder) == grown
 
 
+@pytest.mark.parametrize("body", ['    """Ours."""', '    """Ours."""; pass\n', "    pass  # for now\n"])
+def test_what_somebody_wrote_into_an_empty_function_stays(folder: Path, body: str) -> None:
+    write(folder / "register_events.py", "def register_events():\n" + body)
+
+    gen(*BADGE)
+
+    added = "    events_manager = resolve_events_manager()\n    events_manager.register(USER_VERIFIED, send_badge)\n"
+    assert registering(folder).endswith(f"def register_events():\n{body.rstrip()}\n{added}")
+
+
 def test_a_file_without_any_import_gets_all_it_needs(folder: Path) -> None:
     write(folder / "register_events.py", "# ours\ndef register_events():\n    ...\n")
 

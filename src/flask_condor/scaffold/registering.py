@@ -107,19 +107,15 @@ def begin(source: Source, function: ast.FunctionDef, lines: Sequence[str], folde
         raise misunderstood(source, lines)
     indent = indent_of(source, function)
     added = [f"{indent}{line}" for line in (f"{MANAGER} = {RESOLVE}()", *lines)]
-    last = filler[-1]
-    first = last_line(last) + 1 if is_text(last) else last.lineno
-    filled = source.replace(first, last_line(last), *added)
+    number = last_line(filler[-1])
+    is_bare = source.lines[number - 1].strip() in ("pass", "...")
+    filled = source.replace(number if is_bare else number + 1, number, *added)
     return add_import(filled, "flask_condor", RESOLVE, folder)
 
 
 def is_filler(node: ast.stmt) -> bool:
-    is_dots = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
-    return isinstance(node, ast.Pass) or is_dots or is_text(node)
-
-
-def is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(node, ast.Pass) or isinstance(value, ast.Constant)
 
 
 def indent_of(source: Source, function: ast.FunctionDef) -> str:
