@@ -102,6 +102,19 @@ def test_what_ended_longer_ago_than_its_retention_goes_and_nothing_else(durable_
     assert set(left(durable_manager)) == {"new-done", "new-dead", "pending", "running", "new-orphan"}
 
 
+def test_the_number_of_a_delivery_that_was_pruned_is_not_given_again(durable_manager: EventsManager) -> None:
+    store(durable_manager, ("old", 31, [("done", 31)]))
+    newest = select(func.max(deliveries.c.id))
+    with durable_manager.log.read() as connection:
+        before = connection.scalar(newest)
+    prune_all(durable_manager)
+
+    store(durable_manager, ("new", 1, [("done", 1)]))
+
+    with durable_manager.log.read() as connection:
+        assert connection.scalar(newest) > before
+
+
 def test_an_event_stays_while_a_delivery_of_it_does(durable_manager: EventsManager) -> None:
     store(durable_manager, ("a", 99, [("done", 99), ("dead", 40), ("pending", None)]), ("b", 99, [("done", 99)] * 3))
 

@@ -85,9 +85,11 @@ deliveries = Table(
     Column("error", Text),
     Column("result", Text),
     Column("bus", String(64), nullable=False),
+    sqlite_autoincrement=True,
 )
-"""``job`` is "module:qualname"; ``attempt`` counts starts, at the claim; ``losses`` counts the starts, with no other
-delivery in hand, after which the worker was lost; ``worker`` names the claim, and only its holder may finish."""
+"""``id`` is never given twice, as a job may tell by it whether it has done its work; ``job`` is "module:qualname";
+``attempt`` counts starts, at the claim; ``losses`` counts the starts, with no other delivery in hand, after which the
+worker was lost; ``worker`` names the claim, and only its holder may finish."""
 
 PENDING = deliveries.c.state == literal_column("'pending'")
 """Literal, as both databases use a partial index only when the statement holds the very words of its condition."""
