@@ -29,6 +29,7 @@ from flask_condor import ctx
 from flask_condor.errors import CondorError
 from flask_condor.faults import PayloadInvalid
 from flask_condor.payload_type import PayloadTypeInvalid
+from flask_condor.testing import FakeEvents
 from flask_condor.typed_names import EventTypedTwice
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -421,3 +422,13 @@ def test_a_typed_name_is_the_text_that_it_names() -> None:
 
     assert COUNTED == "counted" and hash(COUNTED) == hash("counted") and repr(COUNTED) == "'counted'"
     assert [(one, type(one), one.payload_type) for one in again] == [("counted", EventName, dict[str, int])] * 3
+
+
+def test_a_fake_holds_what_the_jobs_would_have_seen_and_nothing_that_is_refused(events_manager: EventsManager) -> None:
+    events_manager.register(ORDER_COMPLETED)
+
+    with FakeEvents(events_manager.app) as fake:
+        with pytest.raises(PayloadInvalid):
+            events_manager.emit("order.completed", {})
+        events_manager.emit("order.completed", ORDER)
+        fake.assert_fired("order.completed", payload=OrderCompleted(7, [Item("a", 2)]), times=1)

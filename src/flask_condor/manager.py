@@ -243,8 +243,6 @@ class EventsManager(Emitting, Operating):
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
         chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
-        if self.registry.signals.enabled:
-            self.registry.typed_names.check(event)
         if session is not None:
             plan = self.registry.sessions.join(plan, session)
         originate(event, chain.origin_of(event.name))

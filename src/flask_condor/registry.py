@@ -165,19 +165,20 @@ class Registry:
         return self.signals.signal(name)
 
     def plan_for(self, event: Event, *, strict: bool) -> Plan:
-        """Return what to call for *event*, in order; nothing while events are disabled.
+        """Return what to call for *event*, in order, with its payload checked; nothing while events are disabled.
 
         :param strict: whether a name that nobody registered is an error.
         """
         check_name(event.name)
-        kept = self.signals.other_plans.get(event.name, self.signals.plans.get(event.name))
-        if kept is not None:
-            return kept
         if not self.signals.enabled:
             return ()
-        if strict:
-            return self.registered_signal(event.name).plan_for(event)
-        return self.signals.signal(event.name).plan_for(event) if event.name in self.signals else ()
+        plan = self.signals.other_plans.get(event.name, self.signals.plans.get(event.name))
+        if plan is None and strict:
+            plan = self.registered_signal(event.name).plan_for(event)
+        elif plan is None:
+            plan = self.signals.signal(event.name).plan_for(event) if event.name in self.signals else ()
+        self.typed_names.check(event)
+        return plan
 
     def _receiver_of(self, function: JobFunction, run: Run, rules: Rules) -> Callable[..., object]:
         if run == "now":
