@@ -54,6 +54,13 @@ SOUND = {
 }
 
 
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    app = Flask("empty", root_path=str(tmp_path), instance_path=str(tmp_path))
+    Condor(app)
+    return app
+
+
 def test_the_sample_app_passes(tmp_path: Path) -> None:
     service = create_app({"DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}"})
 

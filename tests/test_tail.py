@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread
+from threading import main_thread
 from typing import Any
 
 import pytest
@@ -154,7 +156,8 @@ def test_a_database_that_is_away_from_the_start_is_an_error(
 
 def test_ctrl_c_ends_it_with_status_0(file_manager: EventsManager, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: float) -> None:
-        raise KeyboardInterrupt
+        if current_thread() is main_thread():
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupt)
 

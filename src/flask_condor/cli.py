@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import typing as t
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from flask.cli import ScriptInfo
@@ -121,11 +124,21 @@ def run_once(manager: EventsManager, threads: int, grace: float) -> None:
     with click.progressbar(length=due, label="Running jobs", file=sys.stderr, hidden=not is_terminal) as bar:
         plan = Plan(threads=threads, grace=grace, once=True, on_run=lambda _: bar.update(1))
         once = Worker(manager, plan)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: once.end())
-        once.open()
-        once.run()
+        with ended_by_signals(once.end):
+            once.open()
+            once.run()
     if is_terminal:
         click.echo(once.summary, err=True)
     if once.is_stuck:
         leave(1)
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], object]) -> Iterator[None]:
+    """Let TERM and INT (Ctrl-C) call *end* meanwhile."""
+    before = {number: signal.signal(number, lambda *_: end()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
