@@ -57,7 +57,7 @@ def test_a_failed_job_is_tried_again_and_then_dead_with_its_error(bench: Bench) 
     assert row.error.startswith("ValueError: no such address \\0 \\ud800\nTraceback")
     assert "tried again in 0 s (delivery 1, attempt 2)" in ended.stderr
     assert "dead now (delivery 1, attempt 3). Once that is mended: flask events retry 1\n  Traceback" in ended.stderr
-    assert ended.stderr.count("Traceback") == 1 and "in raise_exception\n    raise ValueError(" in ended.stderr
+    assert ended.stderr.count("Traceback") == 1 and "in raise_exception\n      raise ValueError(" in ended.stderr
 
 
 @only_on_sqlite
