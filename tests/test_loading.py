@@ -30,6 +30,7 @@ BARE = """
     app = Flask(__name__)
 """
 TWO_LINES = "    from flask_condor import Condor\n    Condor(app, register_events=register_events)\n"
+WHENCE = "`flask events init` makes the register_events.py it takes; `flask events new NAME` makes a whole app.\n"
 
 
 @pytest.mark.parametrize("args", [(), ("list",), ("stats",)], ids=str)
@@ -39,7 +40,7 @@ def test_without_condor_it_answers_with_the_two_lines_to_add(
 ) -> None:
     ended = flask(write_files(tmp_path, files), "events", *args)
 
-    assert ended.returncode == 2 and ended.stderr.endswith(f"Where it is made, add:\n{TWO_LINES}")
+    assert ended.returncode == 2 and ended.stderr.endswith(f"Where it is made, add:\n{TWO_LINES}{WHENCE}")
     told = "app 'app' has no Condor. " if files else "no app was found: Could not locate"
     assert ended.stderr.startswith(f"Error: {told}")
     assert bool(args) != ended.stdout.startswith("Usage: ")
@@ -76,7 +77,7 @@ def test_a_worker_without_condor_answers_with_the_two_lines_too(tmp_path: Path, 
     ended = flask(write_files(tmp_path, {"app.py": BARE}), "events", "worker", *args)
 
     assert ended.returncode == (2 if args else 1) and "Traceback" not in ended.stderr
-    assert f"Error: app 'app' has no Condor. Where it is made, add:\n{TWO_LINES}" in ended.stderr
+    assert f"Error: app 'app' has no Condor. Where it is made, add:\n{TWO_LINES}{WHENCE}" in ended.stderr
 
 
 @pytest.mark.parametrize("args", [("--once",), ()], ids=str)

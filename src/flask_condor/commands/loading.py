@@ -18,7 +18,8 @@ if t.TYPE_CHECKING:
 
 TWO_LINES = """Where it is made, add:
     from flask_condor import Condor
-    Condor(app, register_events=register_events)"""
+    Condor(app, register_events=register_events)
+`flask events init` makes the register_events.py it takes; `flask events new NAME` makes a whole app."""
 """What to add to an app, as a message ends with it."""
 
 
