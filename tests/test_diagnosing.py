@@ -78,9 +78,10 @@ def test_it_is_printed_in_columns_too(tmp_path: Path) -> None:
             "register_events.py:2: ZeroDivisionError: division by zero.",
         ),
         ({"app.py": APP, "register_events.py": REGISTERS.format("1 / 0")}, "register_events.py:5: ZeroDivisionError"),
-        ({"app.py": "def x(:"}, "app.py:1: SyntaxError: invalid syntax. Correct that line"),
+        ({"app.py": "def x(:"}, "app.py:1: SyntaxError: invalid syntax. Correct it, and run this"),
+        ({"app.py": "raise ValueError('is it a port?')"}, "app.py:1: ValueError: is it a port? Correct it"),
     ],
-    ids=["no app", "exit", "import", "call", "syntax"],
+    ids=["no app", "exit", "import", "call", "syntax", "question"],
 )
 def test_an_app_that_cannot_be_loaded_is_told_with_file_and_line(
     tmp_path: Path, files: dict[str, str], told: str

@@ -25,6 +25,7 @@ REGISTERS = """
     def register_events():
         resolve_events_manager().register({})
 """
+QUESTION = "raise ValueError('is it a port?')"
 BARE = """
     from flask import Flask
     app = Flask(__name__)
@@ -61,15 +62,16 @@ def test_help_needs_no_app(tmp_path: Path) -> None:
         ({"app.py": APP, "register_events.py": "\n\n1 / 0\n"}, "register_events.py:3: ZeroDivisionError: division by"),
         ({"app.py": APP, "register_events.py": REGISTERS.format("1 / 0")}, "register_events.py:5: ZeroDivisionError"),
         ({"app.py": APP, "register_events.py": REGISTERS.format("''")}, "register_events.py:5: event name is empty: "),
+        ({"app.py": QUESTION}, "app.py:1: ValueError: is it a port? Run"),
     ],
-    ids=["syntax", "import", "library", "registration import", "registration call", "refusal"],
+    ids=["syntax", "import", "library", "registration import", "registration call", "refusal", "question"],
 )
 def test_a_broken_app_is_told_in_one_line_with_file_and_line(tmp_path: Path, files: dict[str, str], told: str) -> None:
     ended = flask(write_files(tmp_path, files), "events", "list")
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"Error: the app cannot be loaded: {told}") and ended.stderr.count("\n") == 1
-    assert ended.stderr.endswith(". Run `flask events doctor` to see what else.\n")
+    assert ended.stderr.endswith(" Run `flask events doctor` to see what else.\n")
 
 
 @pytest.mark.parametrize("args", [("--once",), ()], ids=str)

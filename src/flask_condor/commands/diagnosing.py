@@ -42,7 +42,7 @@ def remarks_on(info: ScriptInfo) -> t.Iterator[Remark]:
         yield Remark("error", "app", f"it ends the process while it is loaded, with {error.code!r}: correct that.")
     except Exception as error:  # whatever the user's code raises while it is imported or called
         reason = reason_of(error)
-        said = f"none was found: {error}" if reason is None else f"{reason}. Correct that line, and run this again."
+        said = f"none was found: {error}" if reason is None else f"{reason} Correct it, and run this again."
         yield Remark("error", "app", said)
     else:
         yield Remark("ok", "app", f"{app.name!r} is loaded, from {app.root_path}")

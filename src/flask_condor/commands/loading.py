@@ -51,11 +51,11 @@ def load_app(info: ScriptInfo) -> Flask:
         reason = reason_of(error)
         if reason is None:
             raise CondorMissing(f"no app was found: {shorten(error)}") from error
-        raise Refused(f"the app cannot be loaded: {reason}. Run `flask events doctor` to see what else.") from error
+        raise Refused(f"the app cannot be loaded: {reason} Run `flask events doctor` to see what else.") from error
 
 
 def reason_of(error: Exception) -> str | None:
-    """Return what the app raised, and where, on one line; None when there is no app to raise anything."""
+    """Return what the app raised, and where, as a sentence; None when there is no app to raise anything."""
     cause: BaseException = error
     if isinstance(error, NoAppException):
         within = error.__context__
@@ -64,4 +64,5 @@ def reason_of(error: Exception) -> str | None:
         cause = within
     told = shorten(SyntaxError(cause.msg) if isinstance(cause, SyntaxError) else cause, 1000).rstrip(".")
     kind = "" if isinstance(cause, CondorError) else type(cause).__name__
-    return ": ".join(part for part in (place_of(cause), kind, told) if part)
+    said = ": ".join(part for part in (place_of(cause), kind, told) if part)
+    return said if said.endswith(("?", "!")) else f"{said}."
