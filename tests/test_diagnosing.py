@@ -232,6 +232,8 @@ def test_transactions_of_flask_sqlalchemy_in_the_same_file_are_joined_and_its_ti
     )
     assert "timeout" not in before and after["timeout"][0] == state
     assert f" after {seconds} s " in after["timeout"][1] or f" waits {seconds} s " in after["timeout"][1]
+    wanted = 'SQLALCHEMY_ENGINE_OPTIONS = {"connect_args": {"timeout": 20}}'
+    assert (wanted in after["timeout"][1]) == (state == "warning")
 
 
 def test_a_database_in_memory_is_warned_of(tmp_path: Path) -> None:

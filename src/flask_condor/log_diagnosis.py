@@ -39,6 +39,7 @@ FIXED_WAL = (3, 51, 3)
 """The first SQLite that does not damage a file when two connections checkpoint its write-ahead log at once."""
 SHARED = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "ceph", "gluster", "lustre")
 """File systems over a network, on which SQLite's locks and shared memory do not hold."""
+FLASK_SQLALCHEMY = 'more, by app.config: SQLALCHEMY_ENGINE_OPTIONS = {"connect_args": {"timeout": 20}}'
 CLOSE = 1.0
 """Seconds by which two clocks may differ."""
 
@@ -127,8 +128,8 @@ def look_at_clock(connection: Connection) -> Iterator[Remark]:
 def look_at_transactions(manager: EventsManager) -> Iterator[Remark]:
     """Tell whether queued events join the app's own transactions, and whether its engine waits for locks."""
     app, log = manager.app, manager.log
-    scoped: scoped_session[t.Any] | None = manager.registry._session
-    scoped = scoped or getattr(app.extensions.get("sqlalchemy"), "session", None)
+    of_app: scoped_session[t.Any] | None = getattr(app.extensions.get("sqlalchemy"), "session", None)
+    scoped: scoped_session[t.Any] | None = manager.registry._session or of_app
     if scoped is None:
         said = "queued events commit by themselves, save those fired with session=; Condor(app, session=...) joins all"
         yield Remark("ok", "transactions", said)
@@ -141,7 +142,8 @@ def look_at_transactions(manager: EventsManager) -> Iterator[Remark]:
             is_joined = Joining(log).connection_of(session) is not None
     if is_joined:
         yield Remark("ok", "transactions", "queued events commit and roll back with the app's own rows")
-        yield from look_at_timeout(engine)
+        how = 'connect_args={"timeout": 20}' if scoped is not of_app else FLASK_SQLALCHEMY
+        yield from look_at_timeout(engine, how)
     else:
         said = (
             "queued events are written right after the app's commit, as its database is not the event log's: killed in"
@@ -160,7 +162,7 @@ def is_alike(engine: Engine, log: Log) -> bool:
     return os.path.realpath(file_of(engine.url)) == os.path.realpath(file_of(log.url))
 
 
-def look_at_timeout(engine: Engine) -> Iterator[Remark]:
+def look_at_timeout(engine: Engine, how: str) -> Iterator[Remark]:
     """Tell whether the app's own engine gives a writer of the same SQLite file its turn."""
     if engine.dialect.name != "sqlite" or is_of_missing_file(engine):
         return
@@ -168,7 +170,7 @@ def look_at_timeout(engine: Engine) -> Iterator[Remark]:
         seconds = (connection.exec_driver_sql("PRAGMA busy_timeout").scalar() or 0) / 1000
     if seconds < BUSY:
         said = f"the app's engine gives up after {seconds:g} s when SQLite is locked, and a worker writes often."
-        yield Remark("warning", "timeout", f'{said} Give it connect_args={{"timeout": 20}}.')
+        yield Remark("warning", "timeout", f"{said} Give it {how}.")
     else:
         yield Remark("ok", "timeout", f"the app's engine waits {seconds:g} s for a locked SQLite file")
 
