@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from .event_name import EventName
     from .event_name import P
     from .event_name import PlainName
+    from .event_name import Q
 else:
     P = t.TypeVar("P")
 
@@ -74,7 +75,7 @@ class Event(msgspec.Struct, t.Generic[P], frozen=True, weakref=True, eq=False):
     if t.TYPE_CHECKING:
 
         @t.overload
-        def __init__(self, name: EventName[P], payload: Carried[P], id: str = "") -> None: ...
+        def __init__(self: Event[Q], name: EventName[Q], payload: Carried[Q], id: str = "") -> None: ...
         @t.overload
         def __init__(
             self,

@@ -75,6 +75,7 @@ def right(events_manager: EventsManager, text: str) -> None:
     assert_type(Event(COUNTED, {"a": 1}), Event[dict[str, int]])
     assert_type(Event(PASSWORD_CHANGED, {"a": 1}), Event[dict[str, int]])
     assert_type(ctx.events.fire(Event(USER_REGISTERED, ada)), Event[UserRegistered])
+    assert_type(ctx.events.fire(Event(FILE_UPLOADED, {"path": "a.txt"})), Event[Uploaded])
     assert_type(ctx.events.emit(USER_REGISTERED, ada), Event[UserRegistered])
     ctx.events.emit(FILE_UPLOADED, {"path": "a.txt"}, id="one", delay={"hours": 1})
     text.join(USER_REGISTERED)
@@ -101,6 +102,11 @@ def wrong(events_manager: EventsManager) -> None:
     Event(FILE_UPLOADED, {"path": 1})  # type: ignore[arg-type]
     Event(ORDER_PAID, ada)  # type: ignore[arg-type]
     Event(COUNTED, {"a": "b"})  # type: ignore[dict-item]
+    ctx.events.fire(Event(USER_REGISTERED, {"wrong": 1}))  # type: ignore[arg-type]
+    ctx.events.fire(Event(USER_REGISTERED, OrderCompleted(1, "ada")))  # type: ignore[arg-type]
+    ctx.events.fire(Event(USER_REGISTERED, None), delay=60)  # type: ignore[arg-type]
+    ctx.events.fire(Event(FILE_UPLOADED, {"path": 1}))  # type: ignore[arg-type]
+    ctx.events.fire("user.registered")  # type: ignore[arg-type]
     ctx.events.emit(USER_REGISTERED, {"wrong": 1})  # type: ignore[arg-type]
     ctx.events.emit(USER_REGISTERED, OrderCompleted(1, "ada"))  # type: ignore[arg-type]
     ctx.events.emit(USER_REGISTERED)  # type: ignore[call-overload]
@@ -112,6 +118,7 @@ def wrong(events_manager: EventsManager) -> None:
 
 async def wrong_async() -> None:
     await ctx.events.emit_async(USER_REGISTERED, {"wrong": 1})  # type: ignore[arg-type]
+    await ctx.events.fire_async(Event(USER_REGISTERED, {"wrong": 1}))  # type: ignore[arg-type]
     await ctx.events.emit_async(FILE_UPLOADED, {"wrong": 1})  # type: ignore[arg-type]
 
 
