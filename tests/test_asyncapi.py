@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 from typing import Any
+from typing import Literal
 from typing import NotRequired
 from typing import TypedDict
 
@@ -77,7 +78,54 @@ class PasswordChanged(TypedDict):
     cart: Cart
 
 
-TYPES = (Order, Uploaded, Paid, Verified, Cart, PasswordChanged, dict[str, int], list[Item], int)
+class ByCard(msgspec.Struct, tag="card"):
+    number: str
+
+
+class ByBill(msgspec.Struct, tag="bill"):
+    discriminator: int
+
+
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+
+
+class Adopted(pydantic.BaseModel):
+    pet: Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+
+
+class Shelf(pydantic.BaseModel):
+    class Item(pydantic.BaseModel):
+        name: str
+
+    items: list[Item]
+
+
+class Window(pydantic.BaseModel):
+    class Item(pydantic.BaseModel):
+        isbn: str
+
+    items: list[Item]
+
+
+class Held(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    user: User
+
+
+@dataclass
+class Given:
+    user: Any = User()
+
+
+TYPES: tuple[Any, ...] = (
+    *(Order, Uploaded, Paid, Verified, Cart, PasswordChanged, dict[str, int], list[Item], int),
+    *(ByCard | ByBill, Adopted, Held, Given, list[Given]),
+)
 
 
 def send_mail(event: Event[Any], ctx: Context) -> None: ...
@@ -149,6 +197,17 @@ def test_an_event_is_a_channel_with_a_message_and_an_operation_that_names_its_jo
     }
     assert document["operations"]["untyped"]["action"] == "send"
     assert "type" not in document["channels"]["untyped"]["messages"]["untyped"]["payload"]
+
+
+def test_models_of_one_name_in_several_types_are_kept_apart(app: Flask, events_manager: EventsManager) -> None:
+    for number, kind in enumerate((Item, Shelf, Window)):
+        events_manager.register(EventName(f"typed.{number}", kind))
+
+    document = document_of(app)
+
+    assert faults_in(document) == []
+    items = [resolve(document, reference) for reference in references(document) if reference.endswith("Item")]
+    assert [set(item["properties"]) for item in items] == [{"sku", "quantity"}, {"name"}, {"isbn"}]
 
 
 def test_names_that_no_reference_can_hold_are_kept_apart(app: Flask, events_manager: EventsManager) -> None:

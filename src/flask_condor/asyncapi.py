@@ -12,6 +12,8 @@ import msgspec
 from .models_of_pydantic import is_model
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
     from .job import Job
@@ -53,13 +55,17 @@ def keys_of(names: t.Iterable[str]) -> dict[str, str]:
     """Return for each name what may stand for it in a reference: itself, for a name by the conventions."""
     keys: dict[str, str] = {}
     for name in names:
-        key = plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+        key = plain(name)
         number = 1
         while key in keys.values():
             number += 1
-            key = f"{plain}-{number}"
+            key = f"{plain(name)}-{number}"
         keys[name] = key
     return keys
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def channel_of(name: str, key: str, payload: Json) -> Json:
@@ -79,17 +85,49 @@ def operation_of(key: str, jobs: t.Sequence[Job]) -> Json:
 def payloads_of(names: t.Iterable[str], registry: Registry) -> tuple[dict[str, Json], Json]:
     """Return the schema of each name's payload, and the schemas that these refer to."""
     found = {name: registry.typed_names.get(name) for name in names}
-    types = {name: kind.kind for name, kind in found.items() if kind is not None}
     of_models: Json = {}
 
     def schema_of(kind: t.Any) -> Json:
         if not is_model(kind):
-            return {"title": getattr(kind, "__name__", str(kind)), "description": "An object of the app's own."}
-        schema: Json = kind.model_json_schema(ref_template=SCHEMAS + "{model}")
-        of_models.update(schema.pop("$defs", {}))
+            return opaque(kind)
+        prefix = plain(f"{kind.__module__}.{kind.__qualname__}")
+        try:
+            schema: Json = kind.model_json_schema(ref_template=f"{SCHEMAS}{prefix}.{{model}}")
+        except RuntimeError:  # pydantic's, for a model with a part that JSON Schema has no word for
+            return opaque(kind)
+        of_models.update({f"{prefix}.{name}": inner for name, inner in schema.pop("$defs", {}).items()})
         return schema
 
+    types = {name: kind.kind for name, kind in found.items() if kind is not None}
+    told = {name: kind for name, kind in types.items() if has_schema(kind, schema_of)}
     schemas, components = msgspec.json.schema_components(
-        types.values(), schema_hook=schema_of, ref_template=SCHEMAS + "{name}"
+        told.values(), schema_hook=schema_of, ref_template=SCHEMAS + "{name}"
     )
-    return {name: OPEN for name in found} | dict(zip(types, schemas, strict=True)), components | of_models
+    untold = {name: opaque(types[name]) if name in types else OPEN for name in found}
+    payloads = untold | dict(zip(told, schemas, strict=True))
+    return without_discriminators(payloads), without_discriminators(components | of_models)
+
+
+def opaque(kind: t.Any) -> Json:
+    return {"title": getattr(kind, "__name__", str(kind)), "description": "An object of the app's own."}
+
+
+def has_schema(kind: t.Any, schema_of: Callable[[t.Any], Json]) -> bool:
+    try:
+        msgspec.json.schema(kind, schema_hook=schema_of)
+    except TypeError:  # for a default that JSON cannot hold
+        return False
+    return True
+
+
+def without_discriminators(part: t.Any) -> t.Any:
+    """Return *part* without those of OpenAPI, which AsyncAPI refuses; each alternative tells its own value."""
+    if isinstance(part, list):
+        return [without_discriminators(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: without_discriminators(item)
+        for key, item in part.items()
+        if key != "discriminator" or not isinstance(item, dict) or "propertyName" not in item
+    }
