@@ -11,8 +11,10 @@ from datetime import UTC
 from datetime import datetime
 from typing import Annotated
 from typing import Any
+from typing import Generic
 from typing import NotRequired
 from typing import TypedDict
+from typing import TypeVar
 
 import attrs
 import msgspec
@@ -32,6 +34,7 @@ from flask_condor.payload_type import PayloadTypeInvalid
 from flask_condor.testing import FakeEvents
 from flask_condor.typed_names import EventTypedTwice
 
+T = TypeVar("T")
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -248,6 +251,67 @@ def test_a_wrong_payload_runs_nothing(
     assert len(told(refused)) == len(faults)
     assert all(one.startswith(fault) for one, fault in zip(told(refused), faults, strict=True)), told(refused)
     assert seen == []
+
+
+class Card(msgspec.Struct, tag="card", forbid_unknown_fields=True):
+    number: str
+    year: int = 0
+
+
+class Bill(msgspec.Struct, tag="bill"):
+    lines: list[Item] | dict[str, Item] = []
+
+
+@dataclass
+class Page(Generic[T]):
+    first: T
+    more: list[T] = field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "faults"),
+    [
+        (
+            Card | Bill,
+            {"type": "card", "number": 1, "year": "x", "name": "ada"},
+            [
+                "payload.name is no field of Card",
+                "payload.number is 1: expected str",
+                "payload.year is 'x': expected int",
+            ],
+        ),
+        (
+            Card | Bill,
+            {"type": "bill", "lines": [{"sku": 1, "quantity": 1}, 2]},
+            ["payload.lines[0].sku is 1: expected str", "payload.lines[1] is 2: expected Item"],
+        ),
+        (
+            Card | Bill,
+            {"type": "bill", "lines": {"a": {"sku": 1, "quantity": 1}}},
+            ["payload.lines['a'].sku is 1: expected str"],
+        ),
+        (Card | Bill, {"type": "cash"}, ["payload.type is wrong: invalid value 'cash'"]),
+        (Item | str, [1], ["payload is [1]: expected str | object"]),
+        (
+            Page[Item],
+            {"first": {"sku": "a"}, "more": ["x", {"sku": 1, "quantity": 1}]},
+            [
+                "payload.first.quantity is missing: expected int",
+                "payload.more[0] is 'x': expected Item",
+                "payload.more[1].sku is 1: expected str",
+            ],
+        ),
+    ],
+)
+def test_each_fault_is_found_in_unions_generic_classes_and_among_unknown_fields(
+    events_manager: EventsManager, kind: Any, payload: Any, faults: list[str]
+) -> None:
+    events_manager.register(EventName("paid.somehow", kind))
+
+    with pytest.raises(PayloadInvalid) as refused:
+        events_manager.emit("paid.somehow", payload)
+
+    assert told(refused) == faults
 
 
 def test_a_payload_with_many_faults_is_told_in_part(events_manager: EventsManager, seen: list[Any]) -> None:

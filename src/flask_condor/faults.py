@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 import msgspec
+from msgspec.inspect import CollectionType
 from msgspec.inspect import DataclassType
+from msgspec.inspect import DictType
 from msgspec.inspect import StructType
+from msgspec.inspect import TupleType
 from msgspec.inspect import TypedDictType
 from msgspec.inspect import type_info
 
@@ -25,6 +28,7 @@ MOST = 100
 """How many faults of one payload are looked for."""
 SHOWN = 20
 """How many an error's text tells."""
+UNIONS = (t.Union, types.UnionType)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -99,11 +103,16 @@ def find_within(value: t.Any, kind: t.Any, path: str) -> Iterator[Fault]:
     if isinstance(value, Mapping):
         is_mapping = issubclass_of(t.get_origin(kind), Mapping) and len(arguments) == 2
         yield from find_in_mapping(value, arguments, path) if is_mapping else find_in_fields(value, kind, path)
-    elif isinstance(value, list | tuple | set | frozenset) and arguments:
-        is_row = t.get_origin(kind) is tuple and arguments[-1] is not ...
-        kinds = arguments if is_row else [arguments[0]] * len(value)
-        for index, (item, item_kind) in enumerate(zip(value, kinds, strict=False)):
-            yield from find(item, item_kind, f"{path}[{index}]")
+    elif isinstance(value, list | tuple | set | frozenset) and t.get_origin(kind) not in UNIONS:
+        yield from find_in_items(value, kind, path)
+
+
+def find_in_items(value: t.Collection[t.Any], kind: t.Any, path: str) -> Iterator[Fault]:
+    kinds = t.get_args(kind)
+    is_row = t.get_origin(kind) is tuple and kinds[-1:] != (...,)
+    kinds = kinds if is_row else kinds[:1] * len(value)
+    for index, (item, item_kind) in enumerate(zip(value, kinds, strict=False)):
+        yield from find(item, item_kind, f"{path}[{index}]")
 
 
 def find_in_mapping(value: Mapping[t.Any, t.Any], kinds: tuple[t.Any, ...], path: str) -> Iterator[Fault]:
@@ -116,7 +125,12 @@ def find_in_mapping(value: Mapping[t.Any, t.Any], kinds: tuple[t.Any, ...], path
 
 
 def find_in_fields(value: Mapping[t.Any, t.Any], kind: t.Any, path: str) -> Iterator[Fault]:
-    for field in fields_of(kind):
+    fields = fields_of(kind)
+    info = type_info(kind)
+    if isinstance(info, StructType) and info.forbid_unknown_fields:
+        known = {info.tag_field, *(field.key for field in fields)}
+        yield from (Fault(f"{path}.{key}", f"is no field of {shown(kind)}") for key in value if key not in known)
+    for field in fields:
         if field.key in value:
             yield from find(value[field.key], field.kind, f"{path}.{field.key}")
         elif field.is_required:
@@ -131,13 +145,25 @@ def find_in_model(value: object, kind: t.Any, path: str) -> Iterator[Fault]:
 
 
 def bare(kind: t.Any, value: object) -> t.Any:
-    """Return *kind* without what is said about it, and of ``X | None`` the X."""
-    while (origin := t.get_origin(kind)) in (t.Annotated, t.Required, t.NotRequired, t.Union, types.UnionType):
+    """Return *kind* without what is said about it, and of ``X | None`` the X, of other unions the one meant."""
+    while (origin := t.get_origin(kind)) in (t.Annotated, t.Required, t.NotRequired, *UNIONS):
         members = [member for member in t.get_args(kind) if member is not types.NoneType]
-        if origin in (t.Union, types.UnionType) and (value is None or len(members) > 1):
-            return kind
+        if origin in UNIONS:
+            members = [member for member in members if len(members) == 1 or may_be(member, value)]
+            if value is None or len(members) != 1:
+                return kind
         kind = members[0]
     return kind
+
+
+def may_be(kind: t.Any, value: object) -> bool:
+    """Tell whether *value* is meant as the member *kind* of a union: that of its shape, and with its tag, if any."""
+    info = type_info(kind)
+    if not isinstance(value, Mapping):
+        return isinstance(value, list) and isinstance(info, CollectionType | TupleType)
+    if isinstance(info, StructType) and info.tag_field is not None:
+        return value.get(info.tag_field) == info.tag
+    return isinstance(info, StructType | TypedDictType | DataclassType | DictType)
 
 
 def issubclass_of(kind: object, base: type) -> bool:
@@ -148,10 +174,20 @@ def fields_of(kind: t.Any) -> list[Field]:
     info = type_info(kind)
     if not isinstance(info, StructType | TypedDictType | DataclassType):
         return []
-    hints = t.get_type_hints(t.get_origin(kind) or kind, include_extras=True)
+    origin = t.get_origin(kind) or kind
+    hints = t.get_type_hints(origin, include_extras=True)
+    given = dict(zip(getattr(origin, "__parameters__", ()), t.get_args(kind), strict=False))
     fields = {field.name: field for field in info.fields}
     in_order = [(fields[name], hint) for name, hint in hints.items() if name in fields]
-    return [Field(field.encode_name, without_need(hint), field.required) for field, hint in in_order]
+    return [Field(field.encode_name, filled(without_need(hint), given), field.required) for field, hint in in_order]
+
+
+def filled(hint: t.Any, given: Mapping[t.Any, t.Any]) -> t.Any:
+    """Return *hint* with the types that a generic class is *given* in place of its variables."""
+    if hint in given:
+        return given[hint]
+    inner = getattr(hint, "__parameters__", ())
+    return hint[tuple(given.get(one, one) for one in inner)] if inner and t.get_origin(hint) else hint
 
 
 def without_need(hint: t.Any) -> t.Any:
