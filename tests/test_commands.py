@@ -20,6 +20,7 @@ from flask_condor import schema
 from flask_condor.cli import COMMANDS
 from flask_condor.cli import events as group
 from flask_condor.errors import LogUnavailable
+from flask_condor.log_state import peek
 from flask_condor.models import VERSION
 from flask_condor.models import audit
 from flask_condor.models import deliveries
@@ -135,13 +136,48 @@ def test_an_app_without_condor_is_told_so() -> None:
     assert result.exit_code == 2 and "app 'bare' has no Condor" in result.stderr
 
 
+LOOKING = [
+    "log",
+    "tail",
+    "stats",
+    "stats --rebuild",
+    "retry --all-dead",
+    "prune",
+    "replay --event user-registered --since 1h",
+]
+
+
+@pytest.mark.parametrize("line", LOOKING)
+def test_a_command_that_fires_nothing_makes_no_database(manager: EventsManager, line: str) -> None:
+    printed(manager, *line.split())
+
+    with peek(manager.log) as connection:
+        assert connection is None
+
+
+@pytest.mark.parametrize("name", ["show", "retry", "cancel", "replay"])
+def test_an_id_is_in_no_log_that_was_never_made(manager: EventsManager, name: str) -> None:
+    assert "in the event log" in refusal(manager, name, "7")
+
+    with peek(manager.log) as connection:
+        assert connection is None
+
+
+def test_what_is_accepted_after_a_look_at_no_log_is_seen_by_the_next(manager: EventsManager) -> None:
+    assert printed(manager, "log") == "Nothing in the event log is such.\n"
+
+    (id,) = fire(manager)
+
+    assert [line["id"] for line in printed_json(manager, "log")] == [id]
+
+
 def test_a_log_that_cannot_be_reached_is_told_in_one_line_with_status_1(
     manager: EventsManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unavailable(*_: object) -> Any:
         raise LogUnavailable("nothing was retried: the disk is full.")
 
-    monkeypatch.setattr(manager.log, "begin", unavailable)
+    monkeypatch.setattr(manager.log, "change", unavailable)
 
     result = run(manager, "retry", "1")
 

@@ -27,6 +27,7 @@ from .database import is_in_memory
 from .database import open_database
 from .database import renew_after_fork
 from .errors import EventIdTaken
+from .errors import SchemaMismatch
 from .event import Event
 from .family import refuse_large_family
 from .file_guard import file_of
@@ -36,6 +37,7 @@ from .rows import Deliverable
 from .rows import delivery_row
 from .rows import event_row
 from .schema import ensure_schema
+from .schema import no_rows
 from .schema import take_write_lock
 from .schema import version_in
 from .statements import ACCEPT
@@ -127,7 +129,8 @@ class Log:
     @property
     def is_there(self) -> bool:
         """Whether the database was ever made, as far as can be told without connecting to it."""
-        return self.url.get_backend_name() != "sqlite" or Path(file_of(self.url)).exists()
+        is_file = self.url.get_backend_name() == "sqlite" and not is_in_memory(self.url)
+        return not is_file or Path(file_of(self.url)).exists()
 
     @contextmanager
     def begin(self, what: str = "the event log was not written") -> Iterator[Connection]:
@@ -143,19 +146,34 @@ class Log:
         self._has_tables = True
 
     @contextmanager
+    def change(self, what: str) -> Iterator[Connection]:
+        """Do as :meth:`begin`, for a change of what is stored: where nothing is, nothing is made."""
+        with self.begin(what) if self._finds_tables() else no_rows(self.bus) as connection:
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads; raises as :meth:`begin`. One that finds the tables asks for no lock."""
-        if not self._has_tables and not self._finds_tables():
-            with self.begin("the event log was not read"):
-                pass
+        """Open a transaction that only reads and asks for no lock; raises as :meth:`begin`.
+
+        Where there is no database, or no tables, it finds no rows, and makes nothing.
+        """
+        if not self._finds_tables():
+            with no_rows(self.bus) as connection:
+                yield connection
+            return
         with explained("the event log was not read"), self.engine.connect() as connection:
             with connection.execution_options(**{READING: True}).begin():
                 yield connection
 
     def _finds_tables(self) -> bool:
+        if self._has_tables or not self.is_there:
+            return self._has_tables
         with explained("the event log was not read"), self.engine.connect() as connection:
             with connection.execution_options(**{READING: True}).begin():
-                self._has_tables = version_in(connection) == VERSION
+                found = version_in(connection)
+        if found not in (None, VERSION):
+            raise SchemaMismatch(found, VERSION)
+        self._has_tables = found is not None
         return self._has_tables
 
     def ensure_tables_in(self, connection: Connection) -> None:

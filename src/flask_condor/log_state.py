@@ -43,7 +43,7 @@ def look_into(log: Log) -> Iterator[Connection | None]:
     :raises LogUnavailable: when the database fails.
     """
     is_file = log.url.get_backend_name() == "sqlite" and not is_in_memory(log.url)
-    if is_file and not log.is_there:
+    if not log.is_there:
         yield None
         return
     with explained("the event log was not read"):

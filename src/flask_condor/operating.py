@@ -58,7 +58,7 @@ class Operating:
         from .operations import retry  # imports SQLAlchemy, which an app that keeps nothing shall not pay
 
         checked = [check_target(target) for target in targets]
-        with self.log.begin("nothing was retried") as connection:
+        with self.log.change("nothing was retried") as connection:
             return len(retry(connection, checked, actor))
 
     def cancel(self, target: Target, *, actor: str = "app") -> int:
@@ -69,7 +69,7 @@ class Operating:
         from .operations import cancel  # likewise
 
         checked = check_target(target)
-        with self.log.begin("nothing was cancelled") as connection:
+        with self.log.change("nothing was cancelled") as connection:
             return len(cancel(connection, checked, actor))
 
     def replay(
@@ -92,7 +92,7 @@ class Operating:
         chosen = [jobs] if isinstance(jobs, str) else None if jobs is None else list(jobs)
         with self._app_context():
             origin = self._chain().origin_of("a replay") or Origin("handler", None, (), Family())
-            with self.log.begin(f"event {event_id} was not replayed") as connection:
+            with self.log.change(f"event {event_id} was not replayed") as connection:
                 return replay(connection, self.registry, event_id, chosen, id=id, origin=origin, actor=actor)
 
     def schedule(self, name: str, expression: str, payload: t.Any = None, *, timezone: str = "UTC") -> None:

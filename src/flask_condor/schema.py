@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from sqlalchemy import create_engine
 from sqlalchemy import delete
 from sqlalchemy import false
 from sqlalchemy import insert
@@ -16,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 from sqlalchemy.schema import CreateTable
 
+from .bus import BUS
 from .errors import SchemaMismatch
 from .models import VERSION
 from .models import metadata
@@ -50,6 +54,18 @@ def ensure_schema(connection: Connection) -> bool:
     if found != VERSION:
         raise SchemaMismatch(found, VERSION)
     return False
+
+
+@contextmanager
+def no_rows(bus: str) -> Iterator[Connection]:
+    """Open a transaction that finds the tables, and nothing in them: it stands for a database that is not made yet."""
+    engine = create_engine("sqlite://").execution_options(**{BUS: bus})
+    try:
+        with engine.begin() as connection:
+            make_tables(connection)
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def take_write_lock(connection: Connection) -> None:

@@ -66,7 +66,7 @@ def run_in_batches(log: Log, work: Work, *, count: int, label: str, go_on: Calla
 
 
 def do_batch(log: Log, work: Work) -> int:
-    with log.begin("the rest was not done") as connection:
+    with log.change("the rest was not done") as connection:
         return work.batch(connection)
 
 

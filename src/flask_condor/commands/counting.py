@@ -36,7 +36,7 @@ def stats(last: str, rebuild: bool, is_json: bool) -> None:
     if rebuild:
         from ..rates import rebuild as count_anew
 
-        with log.begin("nothing was counted anew") as connection:
+        with log.change("nothing was counted anew") as connection:
             counted = count_anew(connection, clock(connection))
         click.echo(f"Counted {counted:,} deliveries anew.", err=True)
     with log.read() as connection:

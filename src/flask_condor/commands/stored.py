@@ -48,7 +48,7 @@ def retry(  # an argument for each option, by keyword
         raise click.UsageError("Type the numbers of deliveries or the ids of events, or --all-dead.")
     from ..operations import retry
 
-    with manager_here().log.begin("nothing was retried") as connection:
+    with manager_here().log.change("nothing was retried") as connection:
         moved = retry(connection, [target_from(id) for id in ids], ACTOR)
     show(is_json, ["Retried"], [[id] for id in moved], "Nothing to retry: none of them is dead.")
 
@@ -79,7 +79,7 @@ def cancel(ids: tuple[str, ...], is_json: bool) -> None:
     """
     from ..operations import cancel
 
-    with manager_here().log.begin("nothing was cancelled") as connection:
+    with manager_here().log.change("nothing was cancelled") as connection:
         moved = [one for id in ids for one in cancel(connection, target_from(id), ACTOR)]
     show(is_json, ["Cancelled"], [[id] for id in moved], "Nothing to cancel: none of them is pending.")
 
