@@ -339,6 +339,7 @@ def test_firing_goes_on_between_the_batches(file_manager: EventsManager, monkeyp
         (["replay", "--event", "user-registered", "--since", "noon"], "'noon' is no time"),
         (["replay", "--event", "user-registred", "--since", "1h"], "event 'user-registred' has no job to replay"),
         (["replay", "--event", "user-registered", "--since", "1h", "--job", "none"], "'none' is not one job of event"),
+        (["replay", "--event", "a", "--since", "1h", "--until", "2h"], "--since is not before --until"),
         (["replay", "none"], "event 'none' is not in the event log"),
         (["prune", "--older-than", "soon"], "'soon' is not a valid float range"),
         (["prune", "--older-than", "nan"], "--older-than takes a number of days"),
@@ -347,7 +348,7 @@ def test_firing_goes_on_between_the_batches(file_manager: EventsManager, monkeyp
         (["worker", "--processes", "0"], "0 is not in the range"),
         (["worker", "--once", "--processes", "2"], "--once runs in this process"),
         (["tail", "--lines", "1"], "No such option"),
-        (["tail", "user-registered"], "unexpected extra argument"),
+        (["tail", "user-registered"], "unexpected extra argument (user-registered). See"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line_with_status_2(

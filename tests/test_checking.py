@@ -212,6 +212,7 @@ def test_a_log_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
     (warning,) = stored_in(app)
 
     assert warning["level"] == "warning" and warning["what"].startswith("stored deliveries were not looked at: ")
+    assert "right?\n" in app.test_cli_runner().invoke(args=["events", "check"]).stdout
 
 
 def test_the_page_shows_what_explain_prints_of_the_sample_app(tmp_path: Path) -> None:

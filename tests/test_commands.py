@@ -19,6 +19,7 @@ from flask_condor import EventsManager
 from flask_condor import schema
 from flask_condor.cli import COMMANDS
 from flask_condor.cli import events as group
+from flask_condor.commands.shown import cell_of
 from flask_condor.errors import LogUnavailable
 from flask_condor.log_state import peek
 from flask_condor.models import VERSION
@@ -134,6 +135,10 @@ def test_an_app_without_condor_is_told_so() -> None:
     result = Flask("bare").test_cli_runner().invoke(group, ["stats"])
 
     assert result.exit_code == 2 and "app 'bare' has no Condor" in result.stderr
+
+
+def test_long_runs_are_told_in_whole_seconds() -> None:
+    assert [cell_of(took) for took in (0.25, 999.4, 999.9, 4321.0)] == ["0.25 s", "999 s", "1000 s", "4321 s"]
 
 
 LOOKING = [

@@ -11,6 +11,7 @@ from .shown import as_json
 from .shown import cell_of
 from .shown import command
 from .shown import manager_here
+from .shown import sentence
 from .shown import show
 
 
@@ -42,7 +43,7 @@ def check(is_json: bool) -> None:
 
 def tell(findings: Sequence[tuple[str, str | None, str, str]], files: int) -> None:
     for level, where, what, advice in findings:
-        click.echo(cell_of(": ".join(part for part in (where, level, f"{what}. {advice}".rstrip()) if part)))
+        click.echo(cell_of(": ".join(part for part in (where, level, f"{sentence(what)} {advice}".rstrip()) if part)))
     counts = Counter(level for level, *_ in findings)
     told = ", ".join(counted(counts[level], level) for level in ("error", "warning", "note") if counts[level])
     click.echo(f"{counted(files, 'file')} read: {told or 'nothing is wrong'}.")

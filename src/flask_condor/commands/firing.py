@@ -38,14 +38,14 @@ HEADERS = ["Job", "Run", "State", "Due (UTC)", "Delivery", "Error"]
 @click.command("fire")
 @click.argument("name")
 @click.argument("payload", required=False)
-@click.option("--id", default="", help="The event's id; fired again with the same one, nothing is queued twice.")
+@click.option("--id", help="The event's id; fired again with the same one, nothing is queued twice.")
 @click.option("--delay", type=Span(), help="Queue all its jobs, due after so long: 90 (seconds), 24h, 1h30m, 7d.")
 @click.option(
     "--at", type=Moment(needs_zone=True), help="Queue all its jobs, due then: 2030-01-31T09:00+01:00, with a time zone."
 )
 @as_json
 @command
-def fire(name: str, payload: str | None, id: str, delay: float | None, at: float | None, is_json: bool) -> None:
+def fire(name: str, payload: str | None, id: str | None, delay: float | None, at: float | None, is_json: bool) -> None:
     """Fire event NAME, which must be registered, and tell what its jobs did.
 
     PAYLOAD is JSON: in single quotes, - to read it from the standard input, or @FILE. Without one it is null. Jobs
@@ -54,7 +54,9 @@ def fire(name: str, payload: str | None, id: str, delay: float | None, at: float
     manager = manager_here()
     if delay is not None and at is not None:
         raise click.UsageError("--delay and --at were both given: type one of them.")
-    event: Event[t.Any] = Event(name, decoded(read(payload)), id)
+    if id == "":
+        raise click.UsageError("--id is empty: type an id, or leave --id out.")
+    event: Event[t.Any] = Event(name, decoded(read(payload)), id or "")
     moment = None if at is None else datetime.fromtimestamp(at, UTC)
     listener = Listener(event)
     manager.app.logger.addHandler(listener)

@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> t.Any:
-        with in_one_line():
+        with in_one_line(ctx):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,18 +68,28 @@ class LazyGroup(click.Group):
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
-    """Turn what click prints of a wrong command line, with its usage, into one line that says what to type."""
+def in_one_line(group: click.Context | None = None) -> Iterator[None]:
+    """Turn what click prints of a wrong command line, with its usage, into one line that says what to type.
+
+    :param group: that of the command, for the errors of options that do not know it.
+    """
     try:
         yield
     except (click.exceptions.NoArgsIsHelpError, CondorMissing):
         raise
     except click.UsageError as error:
-        help = f" See `{error.ctx.command_path} --help`." if error.ctx else ""
-        raise Refused(line_of(error.format_message()) + help) from error
+        told = sentence(line_of(error.format_message()))
+        raise Refused(f"{told} See `{path_of(error.ctx, group)} --help`.") from error
     except click.ClickException as error:
         kind = Refused if error.exit_code == Refused.exit_code else click.ClickException
         raise kind(line_of(error.message)) from error
+
+
+def path_of(command: click.Context | None, group: click.Context | None) -> str:
+    """Return how a command is typed; as near to it as is known."""
+    if command is not None or group is None:
+        return command.command_path if command else "flask events"
+    return " ".join(filter(None, (group.command_path, group.invoked_subcommand)))
 
 
 def refuse_odd(args: Sequence[str]) -> None:
@@ -87,6 +97,11 @@ def refuse_odd(args: Sequence[str]) -> None:
     for arg in args:
         if "\0" in arg or not arg.isascii() and any("\ud800" <= letter <= "\udfff" for letter in arg):
             raise Refused(f"the argument {arg!r} is no UTF-8 text: type it in UTF-8.")
+
+
+def sentence(text: str) -> str:
+    """Return *text* with a full stop, unless it ends like a sentence already."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def line_of(text: str) -> str:
@@ -152,6 +167,6 @@ def show(is_json: bool, headers: Sequence[str], rows: Iterable[Sequence[object]]
 def cell_of(value: object) -> str:
     """Return *value* as text that stays in its cell: what a terminal would act upon is spelled out."""
     if isinstance(value, float):
-        return f"{value:.3g} s"
+        return f"{value:.3g} s" if value < 999.5 else f"{value:.0f} s"
     text = "-" if value is None else str(value)
     return text if text.isprintable() else repr(text)[1:-1]

@@ -140,6 +140,8 @@ def replay_all(  # the last two by keyword
 
     if since is None and until is None:
         raise click.UsageError("--event needs --since or --until, or both: type --since 1h, for example.")
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since is not before --until: no event was fired in that time. Exchange them.")
     manager = manager_here()
     work = ReplayFired(manager.registry, name, since, until, jobs=jobs or None, actor=ACTOR)
     with manager.log.read() as connection:
