@@ -90,6 +90,7 @@ def test_a_name_that_is_fired_but_not_registered_is_an_error(tmp_path: Path) -> 
     )
     assert "Else add register('user.registerd', job) to register_events.py, or" in error
     assert warning.startswith("names.py:1: warning: event 'user.registered' is registered, but no code fires it.")
+    assert " Fire it or remove it, unless " in warning
 
 
 def test_what_cannot_be_told_is_said_and_no_error(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_what_waits_without_a_worker_is_dead_or_has_no_job_is_told(durable_manag
     found = diagnosed(durable_manager.app)
 
     assert found["workers"] == ("warning", "2 waiting, no worker seen: run `flask events worker`.")
-    assert found["dead"][0] == "warning" and found["dead"][1].startswith("1 dead: `flask events retry")
+    assert found["dead"][0] == "warning" and found["dead"][1].startswith("1 dead: `flask events log --state dead`")
     durable_manager.unregister("a.b", mail)
     state, told = diagnosed(durable_manager.app, 1)["deliveries"]
     assert state == "error" and told.startswith(

@@ -113,7 +113,12 @@ def test_the_log_is_filtered_by_event_job_state_time_and_orphans(manager: Events
     assert numbers(manager, "--orphans") == [None]
     assert numbers(manager, "--since", "1h", "--limit", "2") == [None, 3]
     assert numbers(manager, "--since", "2999-01-01") == []
-    assert printed(manager, "log", "--since", "2999-01-01T00:00+05:00") == "Nothing in the event log is such.\n"
+    assert printed(manager, "log", "--since", "2999-01-01T00:00+05:00") == "Nothing in the event log is like that.\n"
+
+
+def test_a_log_in_which_nothing_is_yet_says_so(manager: EventsManager) -> None:
+    assert printed(manager, "log") == printed(manager, "log", "--limit", "5") == "The event log is empty.\n"
+    assert printed(manager, "log", "--orphans") == "Nothing in the event log is like that.\n"
 
 
 def test_lines_go_on_after_any_line_without_a_gap_or_a_double(manager: EventsManager) -> None:

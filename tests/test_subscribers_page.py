@@ -36,7 +36,7 @@ def test_the_app_of_the_page_accepts_an_event_and_a_worker_runs_the_job(tmp_path
     run(tmp_path, "-c", POST)
     told = run(tmp_path, "-m", "flask", "--app", "app", "events", "worker", "--once")
 
-    assert "mail to ada@example.com" in told and "1 runs: 1 done" in told
+    assert "mail to ada@example.com" in told and "1 run: 1 done" in told
 
 
 def test_the_dict_of_the_page_says_what_its_toml_file_says() -> None:

@@ -95,7 +95,7 @@ def test_once_leaves_what_the_app_does_not_know_and_tells_of_it(bench: Bench) ->
     assert ended.returncode == 0
     assert [(row.state, row.attempt) for row in bench.rows()] == [("pending", 0)] * 2 + [("done", 1)]
     assert ended.stderr.count("job tests.apps.queued:ok is not registered for event stranger here") == 1
-    assert "1 runs: 1 done" in ended.stderr
+    assert "1 run: 1 done" in ended.stderr
 
 
 @only_on_sqlite

@@ -96,7 +96,7 @@ class Checks:
         for name in sorted(self._jobs):
             if name not in self.firings.places and name not in by_clock:
                 what = f"event {name!r} is registered, but no code fires it"
-                hint = "Remove it, unless it is fired over HTTP, from a command or through configuration"
+                hint = "Fire it or remove it, unless it is fired over HTTP, from a command or through configuration"
                 yield Finding("warning", self._where_of(name), what, f"{hint}{self._doubt}.")
 
     @property

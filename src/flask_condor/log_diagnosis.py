@@ -193,7 +193,11 @@ def look_at_queue(connection: Connection) -> Iterator[Remark]:
     else:
         yield Remark("warning", "workers", f"{due:,} waiting, no worker seen: run `flask events worker`.")
     if dead:
-        yield Remark("warning", "dead", f"{dead:,} dead: `flask events retry ID` runs one again.")
+        yield Remark(
+            "warning",
+            "dead",
+            f"{dead:,} dead: `flask events log --state dead` shows them, `flask events retry ID` runs one again.",
+        )
 
 
 STEPS = [look_at_database, look_at_tables, look_at_transactions, look_at_deliveries]

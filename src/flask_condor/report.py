@@ -79,7 +79,8 @@ class Report:
     def summary(self) -> str:
         """The totals, in one line."""
         runs, done = sum(self.counts.values()), self.counts["done"]
-        return f"{runs} runs: {done} done, {self.counts['failed']} to be tried again, {self.counts['dead']} dead"
+        what = f"{runs} run" if runs == 1 else f"{runs} runs"
+        return f"{what}: {done} done, {self.counts['failed']} to be tried again, {self.counts['dead']} dead"
 
     def totals(self, interrupted: int) -> None:
         """Tell how many runs there were, and how many of what still ran were given back."""

@@ -57,7 +57,9 @@ def log(  # noqa: PLR0913  # an argument for each option, by keyword
     if is_json:
         show(is_json, KEYS, map(fields_of, found))
     else:
-        show(is_json, HEADERS, map(cells_of, found), "Nothing in the event log is such.")
+        is_all = chosen == Chosen()
+        nothing = "The event log is empty." if is_all else "Nothing in the event log is like that."
+        show(is_json, HEADERS, map(cells_of, found), nothing)
 
 
 def cells_of(line: Line) -> list[object]:
