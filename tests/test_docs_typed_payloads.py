@@ -57,3 +57,14 @@ def test_the_error_reads_as_the_page_shows_it(page: Any, manager: EventsManager)
     with manager.app.app_context(), pytest.raises(PayloadInvalid) as refused:
         eval(call.group(1), vars(page))
     assert str(refused.value) == shown.group(1)
+
+
+def test_the_view_of_the_page_answers_400_with_every_fault(page: Any, manager: EventsManager) -> None:
+    manager.app.post("/orders")(page.post_order)
+    client = manager.app.test_client()
+    order = {"order_id": 7, "completed_at": "2026-11-21T12:00:00Z", "items": []}
+
+    refused = client.post("/orders", json=order | {"order_id": "7"})
+
+    assert (refused.status_code, refused.json) == (400, {"faults": ["payload.order_id is '7': expected int"]})
+    assert client.post("/orders", json=order).json == {"status": "completed"}
