@@ -12,7 +12,9 @@ from pathlib import Path
 import click
 import pytest
 from click.shell_completion import BashComplete
+from click.testing import CliRunner
 from flask import Flask
+from flask.cli import FlaskGroup
 from flask_condor import Condor
 from flask_condor.cli import COMMANDS
 from flask_condor.cli import events as group
@@ -52,6 +54,13 @@ def test_help_indents_no_line_of_a_paragraph() -> None:
     for name in COMMANDS:
         command = group.get_command(click.Context(group), name)
         assert command is not None and not re.search(r"\n +", cleandoc(command.help or "")), name
+
+
+@pytest.mark.parametrize("args", [(), ("events",), ("events", "db"), ("events", "gen")], ids=" ".join)
+def test_lists_of_commands_cut_no_sentence_short(args: tuple[str, ...]) -> None:
+    listed = CliRunner().invoke(FlaskGroup(), [*args, "--help"], terminal_width=80).stdout
+
+    assert "..." not in listed.partition("Commands:\n")[2] and "Commands:\n" in listed
 
 
 def completions(monkeypatch: pytest.MonkeyPatch, words: str) -> list[str]:

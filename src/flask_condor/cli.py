@@ -50,7 +50,7 @@ COMMANDS = {
 @click.group("events", cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True)
 @click.pass_context
 def events(ctx: click.Context) -> None:
-    """See what happens for each event, run queued jobs, and look after the event log."""
+    """See what events do, run queued jobs, look after the log."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         look_for_condor()

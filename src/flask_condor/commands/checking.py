@@ -19,11 +19,12 @@ from .shown import show
 @as_json
 @command
 def check(is_json: bool) -> None:
-    """Check the app's events, for CI; exit status 1 when there are errors.
+    """Find mistakes about events in the app's code, for CI.
 
-    Errors are events that are fired but not registered, and stored deliveries whose job is gone. Warnings are events
-    that no code fires, two constants of one name, names off the convention, and jobs annotated wrongly. The code is
-    read, not run; tests, benchmarks, docs, hidden folders and virtual environments are left out.
+    Errors are events that are fired but not registered, and stored deliveries whose job is gone; with one the exit
+    status is 1. Warnings are events that no code fires, two constants of one name, names off the convention, and jobs
+    annotated wrongly. The code is read, not run; tests, benchmarks, docs, hidden folders and virtual environments are
+    left out.
     """
     from ..checks import Checks
 

@@ -14,7 +14,7 @@ from .shown import manager_here
 @click.command("asyncapi")
 @command
 def asyncapi() -> None:
-    """Print an AsyncAPI 3.0 document of all registered events, as JSON."""
+    """Print an AsyncAPI 3.0 document of all events, as JSON."""
     from ..asyncapi import document_of
 
     document = document_of(current_app, manager_here().registry)

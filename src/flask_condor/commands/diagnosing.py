@@ -20,9 +20,10 @@ if t.TYPE_CHECKING:
 @as_json
 @pass_script_info
 def doctor(info: ScriptInfo, is_json: bool) -> None:
-    """Tell what is wrong with this installation, and what to do; exit status 1 when there are errors.
+    """Tell what is wrong with this set-up, and what to do.
 
-    Looks at the app, its settings, the event log and its workers; changes nothing, and makes no database.
+    Looks at the app, its settings, the event log and its workers; changes nothing, and makes no database. Exit status 1
+    when there are errors.
     """
     from ..diagnosis import look_at_extras
 

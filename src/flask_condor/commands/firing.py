@@ -46,10 +46,10 @@ HEADERS = ["Job", "Run", "State", "Due (UTC)", "Delivery", "Error"]
 @as_json
 @command
 def fire(name: str, payload: str | None, id: str | None, delay: float | None, at: float | None, is_json: bool) -> None:
-    """Fire event NAME, which must be registered, and tell what its jobs did.
+    """Fire event NAME, and tell what its jobs did.
 
-    PAYLOAD is JSON: in single quotes, - to read it from the standard input, or @FILE. Without one it is null. Jobs
-    that are not queued run here, before the command ends.
+    NAME must be registered. PAYLOAD is JSON: in single quotes, - to read it from the standard input, or @FILE. Without
+    one it is null. Jobs that are not queued run here, before the command ends.
     """
     manager = manager_here()
     if delay is not None and at is not None:

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 @as_json
 @command
 def list_events(is_json: bool) -> None:
-    """Show all registered events and their jobs, in the order in which they run."""
+    """Show the app's events and jobs, in the order they run."""
     rows = rows_of(manager_here().registry)
     show(is_json, ["Event", "Run", "Job", "Registered"], rows, "No events were registered.")
 

@@ -19,7 +19,10 @@ def db() -> None:
 @as_json
 @command
 def upgrade(is_json: bool) -> None:
-    """Make the tables, or bring them to the version of this code; run it once, while no worker runs."""
+    """Make the tables, or bring them to this code's version.
+
+    Run it once, while no worker runs.
+    """
     from ..database import explained
     from ..schema import upgrade
 
