@@ -116,6 +116,16 @@ def test_the_log_is_filtered_by_event_job_state_time_and_orphans(manager: Events
     assert printed(manager, "log", "--since", "2999-01-01T00:00+05:00") == "Nothing in the event log is like that.\n"
 
 
+@pytest.mark.parametrize("command", ["log", "stats"])
+def test_a_log_that_is_off_says_so(tmp_path: Path, command: str) -> None:
+    app = Flask("off", instance_path=str(tmp_path))
+    Condor(app)
+
+    assert app.test_cli_runner().invoke(args=["events", command]).output == (
+        "The event log is off while no job is queued and no CONDOR_DATABASE_URL is set.\n"
+    )
+
+
 def test_a_log_in_which_nothing_is_yet_says_so(manager: EventsManager) -> None:
     assert printed(manager, "log") == printed(manager, "log", "--limit", "5") == "The event log is empty.\n"
     assert printed(manager, "log", "--orphans") == "Nothing in the event log is like that.\n"

@@ -60,7 +60,8 @@ def look_at_events(manager: EventsManager) -> Iterator[Remark]:
         yield Remark("warning", "events", "disabled: nothing runs until ctx.events.enable().")
     else:
         count = sum(map(len, jobs.values()))
-        yield Remark("ok", "events", f"{len(jobs)} registered, with {count} jobs: `flask events list` shows them")
+        told = "1 job" if count == 1 else f"{count} jobs"
+        yield Remark("ok", "events", f"{len(jobs)} registered, with {told}: `flask events list` shows them")
 
 
 def look_at_extras() -> Remark:

@@ -10,6 +10,7 @@ from .shown import as_json
 from .shown import command
 from .shown import manager_here
 from .shown import show
+from .shown import unless_off
 
 if t.TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -42,7 +43,7 @@ def stats(last: str, rebuild: bool, is_json: bool) -> None:
     with log.read() as connection:
         rows = rates_since(connection, clock(connection) - SPANS[last], last)
     headers = ["Event", "Job", *(outcome.title() for outcome in OUTCOMES), "p50", "p95"]
-    show(is_json, headers, rows, f"No job has run in the last {last}.")
+    show(is_json, headers, rows, unless_off(f"No job has run in the last {last}."))
 
 
 def rates_since(connection: Connection, since: float, last: str) -> list[list[object]]:

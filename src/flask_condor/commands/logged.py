@@ -10,6 +10,7 @@ from .shown import as_json
 from .shown import command
 from .shown import manager_here
 from .shown import show
+from .shown import unless_off
 from .times import Moment
 from .times import iso_time
 from .times import shown_time
@@ -58,8 +59,8 @@ def log(  # noqa: PLR0913  # an argument for each option, by keyword
         show(is_json, KEYS, map(fields_of, found))
     else:
         is_all = chosen == Chosen()
-        nothing = "The event log is empty." if is_all else "Nothing in the event log is like that."
-        show(is_json, HEADERS, map(cells_of, found), nothing)
+        empty = "The event log is empty." if is_all else "Nothing in the event log is like that."
+        show(is_json, HEADERS, map(cells_of, found), unless_off(empty))
 
 
 def cells_of(line: Line) -> list[object]:

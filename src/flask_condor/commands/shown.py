@@ -164,6 +164,13 @@ def show(is_json: bool, headers: Sequence[str], rows: Iterable[Sequence[object]]
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def unless_off(empty: str) -> str:
+    """Return what to say where the log holds nothing: *empty*, unless nothing in the app needs a log."""
+    if manager_here().queueing.is_needed:
+        return empty
+    return "The event log is off while no job is queued and no CONDOR_DATABASE_URL is set."
+
+
 def cell_of(value: object) -> str:
     """Return *value* as text that stays in its cell: what a terminal would act upon is spelled out."""
     if isinstance(value, float):
