@@ -29,6 +29,7 @@ from flask_condor import EventsManager
 from flask_condor import JobsFailed
 from flask_condor import ctx
 from flask_condor.errors import CondorError
+from flask_condor.errors import EventInvalid
 from flask_condor.faults import PayloadInvalid
 from flask_condor.payload_type import PayloadTypeInvalid
 from flask_condor.testing import FakeEvents
@@ -479,6 +480,12 @@ def test_deferred_jobs_see_the_same_object(events_manager: EventsManager, app: F
 
     assert seen == [OrderCompleted(7, [Item("a", 2)])] * 2
     assert seen[0] is seen[1]
+
+
+@pytest.mark.parametrize("name", [None, 1, OrderCompleted])
+def test_a_typed_name_that_is_no_text_is_refused_where_it_is_made(name: Any) -> None:
+    with pytest.raises(EventInvalid, match=r"an event's name is a str, got "):
+        EventName(name, OrderCompleted)
 
 
 def test_a_typed_name_is_the_text_that_it_names() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 from functools import cached_property
 
+from .errors import EventInvalid
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +44,8 @@ class EventName(str, t.Generic[P]):
     payload_type: type[P]
 
     def __new__(cls, name: str, payload_type: type[P]) -> t.Self:
+        if not isinstance(name, str):
+            raise EventInvalid(f"an event's name is a str, got {name!r}. Write EventName('user.registered', Type).")
         self = super().__new__(cls, name)
         self.payload_type = payload_type
         return self
