@@ -17,7 +17,6 @@ from .errors import LogUnavailable
 from .manager import EventsManager
 from .serving import answer_unavailable
 from .serving import attend
-from .subscribers import subscribe
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import scoped_session
@@ -69,7 +68,10 @@ class Condor:
         if register is not None:
             with app.app_context():
                 register()
-        subscribe(manager)
+        if manager.config.subscribers != {}:
+            from .subscribers import subscribe  # which an app without them shall not pay
+
+            subscribe(manager)
         manager.check_schedules()
         if manager.queueing.is_needed:
             manager.log.check()
