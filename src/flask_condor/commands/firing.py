@@ -54,9 +54,7 @@ def fire(name: str, payload: str | None, id: str | None, delay: float | None, at
     manager = manager_here()
     if delay is not None and at is not None:
         raise click.UsageError("--delay and --at were both given: type one of them.")
-    if id == "":
-        raise click.UsageError("--id is empty: type an id, or leave --id out.")
-    event: Event[t.Any] = Event(name, decoded(read(payload)), id or "")
+    event: Event[t.Any] = Event(name, decoded(read(payload)), id_from(id))
     moment = None if at is None else datetime.fromtimestamp(at, UTC)
     listener = Listener(event)
     manager.app.logger.addHandler(listener)
@@ -89,6 +87,12 @@ class Listener(logging.Handler):
         if (told.get("action"), told.get("event_id")) == ("job_failed", self._event.id):
             what = record.getMessage().partition(" failed: ")[2]
             self.failures[re.split("[:.]", told["job"])[-1]] = what.removesuffix("; it is not run again")
+
+
+def id_from(text: str | None) -> str:
+    if text == "":
+        raise click.UsageError("--id is empty: type an id, or leave --id out.")
+    return text or ""
 
 
 def read(payload: str | None) -> bytes:
