@@ -10,6 +10,8 @@ from .refusal import ScaffoldRefused
 LONGEST = 255
 LONGEST_JOB = LONGEST - len("test_.py")
 """Characters of a job's name, which names its files too."""
+NAMES_IN_A_TEST = ("app", "ctx", "pytest")
+"""What the test of a job has under these names."""
 
 
 def check_project(name: str) -> None:
@@ -32,6 +34,10 @@ def check_job(name: str) -> None:
         near = as_words(name, "_").lower()
         example = "send_badge" if keyword.iskeyword(near) or not near[:1].isalpha() or near == name else near
         raise ScaffoldRefused(f"{shorten(name)} is no name of a job: write small letters, as in {example}.")
+    if name in NAMES_IN_A_TEST or name.startswith("test"):
+        raise ScaffoldRefused(
+            f"{shorten(name)} is something else in the job's test. Say what it does, as in send_badge."
+        )
     if len(name) > LONGEST_JOB:
         raise ScaffoldRefused(f"{shorten(name)} is too long: a job's name has at most {LONGEST_JOB} characters.")
 
