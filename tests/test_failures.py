@@ -66,6 +66,19 @@ def test_the_other_jobs_run_before_the_failures_are_raised_together(
     )
 
 
+def test_a_job_that_is_put_off_is_not_told_as_done(
+    app: Flask, events_manager: EventsManager, make_job: MakeJob, failing_job: Any
+) -> None:
+    events_manager.register("signed-up", failing_job, make_job("second"))
+    events_manager.register("signed-up", make_job("later"), run="after_response")
+
+    with app.test_request_context(), pytest.raises(JobsFailed) as failed:
+        events_manager.fire(Event("signed-up"))
+
+    assert str(failed.value).startswith("1 of 2 jobs of event 'signed-up' failed: failing ")
+    assert "; done: second (" in str(failed.value)
+
+
 def test_jobs_of_one_name_are_counted_one_by_one(events_manager: EventsManager) -> None:
     events_manager.register("signed-up", fails_with(ValueError("no")), lambda event, ctx: None, lambda event, ctx: None)
     events_manager.register("signed-up", fails_with(ValueError("no")))

@@ -172,7 +172,7 @@ class Chain:
         ran = [name_of(job) for job in plan]
         for job, _ in failures:
             ran.remove(job)
-        raise JobsFailed(event.name, failures, ran)
+        raise JobsFailed(event.name, failures, without_put_off(ran, plan))
 
     def failure(self, event: Event[t.Any], job: Call, error: Exception, *, traceback: bool = False) -> Failure:
         """Note on *error* which job it comes from, write it to the app's log, and return both."""
@@ -237,3 +237,12 @@ def step_here() -> Step | None:
             return frame.f_locals["event"], frame.f_locals["job"]
         frame = frame.f_back
     return awaited_step.get()
+
+
+def without_put_off(names: list[str], plan: Plan) -> list[str]:
+    """Return *names* without those of the jobs in *plan* that wait for the response or the commit."""
+    left = list(names)
+    for job in plan:
+        if getattr(job, "defers", False) and name_of(job) in left:
+            left.remove(name_of(job))
+    return left
