@@ -76,7 +76,7 @@ def test_no_accepted_event_is_lost_when_web_workers_and_their_master_are_killed(
         web, port = servers.enter_context(stand.web(*server.split()))
         with stand.load(port, *MIX, seconds=dose.seconds) as loader:
             killed = list(stand.kill_some(web.children, loader, dose.every, dose.seconds / 2))
-            for pid in (web.pid, *web.children):
+            for pid in (web.pid, *web.children()):
                 kill(pid)
             web, _ = servers.enter_context(stand.web(*server.split(), port=port))
         assert web.process.poll() is None, stand.output("web")
