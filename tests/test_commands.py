@@ -169,7 +169,7 @@ def test_an_id_is_in_no_log_that_was_never_made(manager: EventsManager, name: st
 
 
 def test_what_is_accepted_after_a_look_at_no_log_is_seen_by_the_next(manager: EventsManager) -> None:
-    assert printed(manager, "log") == "Nothing in the event log is such.\n"
+    assert printed(manager, "log") == "The event log is empty.\n"
 
     (id,) = fire(manager)
 

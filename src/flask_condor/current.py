@@ -95,7 +95,7 @@ class CurrentEventsManager(EventsManager):
         if failed is check:
             raise first_error
         failures = [chain.failure(event, failed, first_error), *chain.run(event, after(failed, plan))]
-        chain.settle(event, plan[1:] if plan[0] is check else plan, failures)
+        chain.settle(event, plan[1:] if check in plan[:1] else plan, failures)
         return event
 
     def _fire_the_long_way(
