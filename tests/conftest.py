@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ from tests.databases import KINDS
 from tests.databases import new_database
 
 MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run half as many tests again as there are processors at once: many wait for the processes that they test."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture
