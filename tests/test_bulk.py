@@ -207,7 +207,7 @@ def test_an_interrupted_replay_goes_on_where_it_ended(manager: EventsManager, mo
     monkeypatch.setattr(bulk, "REPLAYS", 4)
     at = time.time() - 60
     with manager.log.begin() as connection:
-        rows = [{"id": f"e{n}", "fired_at": at + n // 3 * 1e-6, **PLAIN, "root_id": f"e{n}"} for n in range(12)]
+        rows = [{"id": f"e{n}", "fired_at": at + n // 3 * 2e-6, **PLAIN, "root_id": f"e{n}"} for n in range(12)]
         connection.execute(insert(events), rows)
     interrupt_after(monkeypatch, ReplayFired, batches=2)
 
