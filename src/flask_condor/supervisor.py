@@ -105,7 +105,7 @@ class JobProcess(GunicornWorker):
         try:
             app = t.cast("Flask", self.app.wsgi())
             show_log()
-            self._worker = Worker(manager_of(app), plan)
+            self._worker = Worker(app.extensions["condor"], plan)
             self._worker.open()
         except (CondorError, click.ClickException) as error:
             self._give_up(str(error))
@@ -181,17 +181,6 @@ def note_exit(supervisor: Supervisor, process: JobProcess) -> None:
     process.note.close()
     if reason and not supervisor.is_halting:
         raise HaltServer(reason, 1)
-
-
-def manager_of(app: Flask) -> t.Any:
-    """Return the events manager of *app*.
-
-    :raises ClickException: when it has none.
-    """
-    manager = app.extensions.get("condor")
-    if manager is None:
-        raise click.ClickException(f"app {app.name!r} has no Condor: call Condor(app) where the app is made.")
-    return manager
 
 
 def leave(status: int) -> t.NoReturn:
