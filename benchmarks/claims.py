@@ -18,6 +18,7 @@ from flask_condor.claims import Wish
 from flask_condor.claims import claim
 from flask_condor.database import check_url
 from flask_condor.database import open_database
+from flask_condor.lanes import Lanes
 from flask_condor.schema import ensure_schema
 from frame import keep
 from frame import parser_of
@@ -61,7 +62,7 @@ def time_claim(engine: Engine) -> float:
         start = time.perf_counter()
         caught = claim(
             connection,
-            Wish(worker="benchmark", count=100, lanes=[("default", 0)], pairs=[(NAME, JOB)], is_idle=True),
+            Wish(worker="benchmark", count=100, lanes=Lanes([("default", 0)]), pairs=[(NAME, JOB)], is_idle=True),
         )
         took = time.perf_counter() - start
         connection.rollback()

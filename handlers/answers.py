@@ -35,14 +35,15 @@ def answer(body: dict[str, Any], status: int = 200) -> ResponseReturnValue:
 
 
 def refuse(error: HTTPException) -> ResponseReturnValue:
-    return refusal(error.description or error.name, error.code or 500)
+    headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
+    return *refusal(error.description or error.name, error.code or 500), headers
 
 
 def refuse_input(error: msgspec.MsgspecError) -> ResponseReturnValue:
     return refusal(str(error), 400)
 
 
-def refusal(text: str, status: int) -> ResponseReturnValue:
+def refusal(text: str, status: int) -> tuple[str | dict[str, Any], int]:
     return (show_home(error=text) if browser_asks() else {"error": text}), status
 
 

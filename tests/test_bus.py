@@ -15,11 +15,11 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor.claims import Wish
 from flask_condor.claims import claim
-from flask_condor.claims import find_lanes
 from flask_condor.deliveries import reap
 from flask_condor.errors import ConfigInvalid
 from flask_condor.errors import EventIdTaken
 from flask_condor.errors import OperationRefused
+from flask_condor.lanes import find_lanes
 from flask_condor.models import audit
 from flask_condor.models import deliveries
 from flask_condor.models import events
@@ -179,7 +179,7 @@ def test_lost_deliveries_are_taken_back_by_workers_of_their_bus(shop: EventsMana
         connection.execute(update(deliveries).values(lease_until=0.0))
 
     with blog.log.begin() as connection:
-        assert find_lanes(connection) == [] and reap(connection, Known()) == []
+        assert find_lanes(connection).open == [] and reap(connection, Known()) == []
     with shop.log.begin() as connection:
         assert [one.name for one in reap(connection, Known())] == ["noted"]
 

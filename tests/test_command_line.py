@@ -73,7 +73,7 @@ def completions(monkeypatch: pytest.MonkeyPatch, words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("events re", ["replay", "retry"]),
+        ("events re", ["replay", "resume", "retry"]),
         ("events db u", ["upgrade"]),
         ("events fire --de", ["--delay"]),
         ("events log --state d", ["done", "dead"]),

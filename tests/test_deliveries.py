@@ -21,7 +21,6 @@ from flask_condor.claims import Catch
 from flask_condor.claims import Claim
 from flask_condor.claims import Wish
 from flask_condor.claims import claim
-from flask_condor.claims import find_lanes
 from flask_condor.claims import find_strangers
 from flask_condor.claims import next_due
 from flask_condor.deliveries import Outcome
@@ -29,9 +28,11 @@ from flask_condor.deliveries import finish
 from flask_condor.deliveries import heartbeat
 from flask_condor.deliveries import reap
 from flask_condor.deliveries import release
+from flask_condor.lanes import find_lanes
 from flask_condor.models import deliveries
 from flask_condor.models import rates
 from flask_condor.retry import Retry
+from flask_condor.storable import Failure
 from sqlalchemy import select
 from sqlalchemy import update
 
@@ -81,6 +82,10 @@ def claim_as(manager: EventsManager, worker: str, count: int = 100, **changes: A
 def claim_one(manager: EventsManager, worker: str = "one") -> Claim:
     (claimed,) = claim_as(manager, worker, 1).claims
     return claimed
+
+
+def failure(text: str) -> Failure:
+    return Failure("ValueError", "app:broken", text)
 
 
 def finish_all(manager: EventsManager, *outcomes: Outcome) -> list[Outcome]:
@@ -162,7 +167,7 @@ def test_the_next_due_time_is_that_of_the_soonest_delayed(manager: EventsManager
     fire(manager, "urgent", delay=30)
 
     with manager.log.read() as connection:
-        wait = next_due(connection, find_lanes(connection))
+        wait = next_due(connection, find_lanes(connection).open)
 
     assert wait == pytest.approx(30, abs=10)
 
@@ -192,7 +197,7 @@ def test_what_a_worker_does_not_know_is_left_as_it_is_for_one_that_does(manager:
     unknowing = claim_as(manager, "old", pairs={pair for pair in known if pair[0] != "plain"})
     parked = rows(manager)[0]
     with manager.log.read() as connection:
-        strangers = find_strangers(connection, find_lanes(connection), known - {("plain", f"{__name__}:first")})
+        strangers = find_strangers(connection, find_lanes(connection).open, known - {("plain", f"{__name__}:first")})
     knowing = claim_as(manager, "new")
 
     assert [one.event.name for one in unknowing.claims] == ["urgent"]
@@ -224,8 +229,8 @@ def test_a_finish_writes_the_outcomes_together_and_counts_them(manager: EventsMa
         manager,
         done(claims[0]),
         Outcome(claims[1], "done", 0.1, result="{}"),
-        Outcome(claims[2], "failed", 0.1, error="no", wait=60),
-        Outcome(claims[3], "dead", 0.1, error="no"),
+        Outcome(claims[2], "failed", 0.1, failure=failure("no"), wait=60),
+        Outcome(claims[3], "dead", 0.1, failure=failure("no")),
     )
 
     plain, answered, failed, dead = rows(manager)
@@ -242,7 +247,7 @@ def test_a_finish_is_refused_when_the_claim_was_lost_and_another_has_it(manager:
     lose(manager)
     fresh = claim_one(manager, "other")
 
-    refused = finish_all(manager, Outcome(stale, "dead", 0.1, error="stale"))
+    refused = finish_all(manager, Outcome(stale, "dead", 0.1, failure=failure("stale")))
     kept = finish_all(manager, done(fresh))
 
     assert refused == []
@@ -362,7 +367,7 @@ def test_a_job_that_runs_at_most_once_is_dead_when_it_fails(manager: EventsManag
     fire(manager, "once")
     [claimed] = claim_as(manager, "one").claims
 
-    outcome = Attempts(manager, replaceable=False).failed(claimed, 0.1, "no")
+    outcome = Attempts(manager, replaceable=False).failed(claimed, 0.1, failure("no"))
 
     assert outcome.kind == "dead"
 
@@ -411,4 +416,4 @@ def test_the_lanes_are_found_without_reading_what_is_in_them(manager: EventsMana
     with manager.log.read() as connection:
         lanes = find_lanes(connection)
 
-    assert lanes == [("default", 0)]
+    assert lanes.open == [("default", 0)]

@@ -56,7 +56,7 @@ def test_a_simple_app_is_in_order_and_needs_no_log(tmp_path: Path) -> None:
     found = diagnosed(new_app(tmp_path))
 
     assert {state for state, _ in found.values()} == {"ok"}
-    assert list(found) == ["app", "Condor", "settings", "events", "event log", "extras"]
+    assert list(found) == ["app", "Condor", "settings", "events", "event log", "ingress", "extras"]
     assert found["events"][1].startswith("1 registered, with 1 job: ")
     assert found["event log"][1].startswith("off: ") and found["settings"][1] == "valid: all at their defaults"
 

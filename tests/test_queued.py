@@ -169,6 +169,17 @@ def test_two_jobs_of_one_name_are_refused_when_a_delay_would_queue_them(
     assert nothing_written()
 
 
+def test_a_job_that_has_two_run_words_is_queued_once_by_a_delay(events_manager: EventsManager) -> None:
+    def job(event: Event[Any], ctx: Context) -> None: ...
+
+    events_manager.register("x", job)
+    events_manager.register("x", job, run="queued", priority=3)
+
+    events_manager.fire(Event("x"), delay=1)
+
+    assert [(row.run, row.priority) for row in queued(events_manager)] == [("queued", 3)]
+
+
 # --- delay and at
 
 

@@ -28,6 +28,8 @@ from tests.servers import ROOT
 from tests.workers import Bench
 from tests.workers import bench as bench
 
+pytestmark = pytest.mark.reliability
+
 only_on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 

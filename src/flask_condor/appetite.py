@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 import typing as t
 
+from msgspec import structs
+
 from .claims import ANY
 from .claims import Catch
 from .claims import Claim
-from .claims import Lane
 from .claims import Pair
 from .claims import Wish
 from .claims import claim
-from .claims import find_lanes
 from .claims import find_strangers
 from .claims import next_due
 from .deliveries import leave_alone_no_more
+from .lanes import Lanes
+from .lanes import find_lanes
 
 if t.TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -25,9 +27,11 @@ if t.TYPE_CHECKING:
     from .log import Log
 
 LANES = 0.5
-"""Seconds for which the lanes that were found are used while there is work in them."""
+"""Seconds for which the lanes, and pauses, that were found are used while there is work in them."""
 LOOK = 5.0
 """Seconds after which is looked for due deliveries though no bell rang."""
+PASSED = 60.0
+"""Seconds for which a worker does not look again at the many of a paused event that it has passed by."""
 SOLITUDE = 2
 """The attempt up to which a delivery that was lost is kept from others for its first second only."""
 PATIENCE = 2.0
@@ -43,8 +47,8 @@ class Appetite:
         self._worker = worker
         self._hands = hands
         self._attempts = attempts
-        self._lanes: list[Lane] = []
-        self._lanes_at = 0.0
+        self._lanes = Lanes()
+        self._lanes_at = self._passed_at = 0.0
         self._alone: Claim | None = None
         self._emptying: float | None = None
         self.is_there_more = True
@@ -79,16 +83,16 @@ class Appetite:
             catch = self._claim(connection, count)
         if catch.is_all and not catch.claims:
             self._attempts.look_up()
-            self._lanes, self._lanes_at = find_lanes(connection), now
+            self._find_lanes(connection, now)
             catch = self._claim(connection, count)
         if catch.is_all:
-            wait = next_due(connection, self._lanes)
+            wait = next_due(connection, self._lanes.open)
             self.due_at = now + (LOOK if wait is None else min(wait, LOOK))
         return catch
 
     def strangers(self, connection: Connection) -> list[Pair]:
         """Return what is due and waits for a worker that knows it."""
-        return find_strangers(connection, self._lanes, self._attempts.pairs)
+        return find_strangers(connection, self._lanes.open, self._attempts.pairs)
 
     def take(self, catch: Catch) -> None:
         """Put what was claimed in hand, once the claim is committed."""
@@ -120,6 +124,15 @@ class Appetite:
             bold=self._boldness(),
         )
         return claim(connection, wish)
+
+    def _find_lanes(self, connection: Connection, now: float) -> None:
+        """Find the lanes anew, and keep what was passed in them for a while, as long as the same events are paused."""
+        lanes, before = find_lanes(connection), self._lanes
+        self._lanes_at = now
+        if lanes.paused == before.paused and now - self._passed_at < PASSED:
+            self._lanes = structs.replace(lanes, passed=before.passed)
+        else:
+            self._lanes, self._passed_at = lanes, now
 
     def _boldness(self) -> int:
         waited = 0.0 if self._emptying is None else time.monotonic() - self._emptying

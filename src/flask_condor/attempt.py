@@ -7,6 +7,8 @@ import time
 import typing as t
 from collections.abc import Collection
 
+import msgspec
+
 from .claims import Claim
 from .claims import Pair
 from .context import Delivery
@@ -16,7 +18,9 @@ from .errors import EventLoop
 from .errors import shorten_repr
 from .job import Rules
 from .payload import to_json
+from .retry import AttemptFailed
 from .rows import event_from
+from .storable import Failure
 from .storable import describe_error
 from .storable import storable
 
@@ -75,16 +79,16 @@ class Attempts:
         seconds = time.perf_counter() - began
         if error is None:
             return Outcome(claim, "done", seconds, result)
-        if isinstance(error, EventLoop):
-            return Outcome(claim, "dead", seconds, error=describe_error(error))
-        return self.failed(claim, seconds, describe_error(error))
+        if isinstance(error, EventLoop) or (isinstance(error, AttemptFailed) and error.is_final):
+            return Outcome(claim, "dead", seconds, failure=describe_error(error))
+        return put_off(self.failed(claim, seconds, describe_error(error)), error)
 
-    def failed(self, claim: Claim, seconds: float, error: str) -> Outcome:
+    def failed(self, claim: Claim, seconds: float, failure: Failure) -> Outcome:
         """Return the outcome of an attempt that failed: to be tried again, or dead."""
         rules = self.rules_of(claim)
         if rules.at_most_once or claim.attempt >= rules.retry.max_attempts:
-            return Outcome(claim, "dead", seconds, error=error)
-        return Outcome(claim, "failed", seconds, error=error, wait=rules.retry.wait_after(claim.attempt))
+            return Outcome(claim, "dead", seconds, failure=failure)
+        return Outcome(claim, "failed", seconds, failure=failure, wait=rules.retry.wait_after(claim.attempt))
 
     def lost_for_good(self, pair: Pair, attempt: int, losses: int, *, alone: bool) -> bool:
         """Tell whether a delivery whose worker was lost is dead: its job may have killed that worker.
@@ -116,6 +120,13 @@ class Attempts:
             os._exit(1)
         if os.getcwd() != self._home:
             os.chdir(self._home)
+
+
+def put_off(outcome: Outcome, error: BaseException) -> Outcome:
+    """Return *outcome* with the wait that *error* asks for, when the rule's is shorter."""
+    if outcome.kind != "failed" or not isinstance(error, AttemptFailed):
+        return outcome
+    return msgspec.structs.replace(outcome, wait=max(outcome.wait, error.wait))
 
 
 class JobGone(CondorError, LookupError):

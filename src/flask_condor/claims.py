@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import typing as t
 from collections.abc import Collection
@@ -14,12 +15,14 @@ from sqlalchemy import bindparam
 from sqlalchemy import func
 from sqlalchemy import or_
 from sqlalchemy import select
-from sqlalchemy import text
+from sqlalchemy import tuple_
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
 
 from .bus import bus_of
+from .lanes import Lane
+from .lanes import Lanes
 from .log import clock
 from .models import PENDING
 from .models import deliveries
@@ -36,32 +39,11 @@ LOST = "lost"
 ALONE = ":alone"
 """Ends the name of the worker of a delivery that has no other beside it in that worker's hands."""
 
-Lane = tuple[str, int]
-"""A queue and a priority."""
+WINDOW = 1000
+"""How many deliveries of a lane are looked at in one claim while events are paused: some 5 ms."""
+
 Pair = tuple[str, str]
 """The name of an event and the path of a job."""
-
-LANES = text("""
-WITH RECURSIVE lanes (queue, priority) AS (
-    SELECT * FROM (
-        SELECT queue, priority FROM condor_deliveries WHERE state = 'pending' AND bus = :bus
-            ORDER BY queue, priority LIMIT 1
-    ) AS head
-    UNION ALL
-    SELECT
-        (SELECT later.queue FROM condor_deliveries AS later
-            WHERE later.state = 'pending' AND later.bus = :bus
-            AND (later.queue, later.priority) > (lanes.queue, lanes.priority)
-            ORDER BY later.queue, later.priority LIMIT 1),
-        (SELECT later.priority FROM condor_deliveries AS later
-            WHERE later.state = 'pending' AND later.bus = :bus
-            AND (later.queue, later.priority) > (lanes.queue, lanes.priority)
-            ORDER BY later.queue, later.priority LIMIT 1)
-    FROM lanes WHERE lanes.queue IS NOT NULL
-)
-SELECT queue, priority FROM lanes WHERE queue IS NOT NULL
-""")
-"""Skips through the index from lane to lane, however many deliveries wait in each."""
 
 IN_LANE = and_(
     PENDING,
@@ -78,6 +60,20 @@ DUE = (
     .order_by(deliveries.c.due_at, deliveries.c.id)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)
+)
+PLACE = tuple_(deliveries.c.due_at, deliveries.c.id)
+AFTER = and_(deliveries.c.due_at >= bindparam("after_at"), PLACE > tuple_(bindparam("after_at"), bindparam("after_id")))
+WINDOW_END = (
+    select(deliveries.c.due_at, deliveries.c.id)
+    .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), AFTER)
+    .order_by(deliveries.c.due_at, deliveries.c.id)
+    .offset(WINDOW - 1)
+    .limit(1)
+)
+DUE_IN_WINDOW = DUE.where(
+    AFTER,
+    PLACE <= tuple_(bindparam("until_at"), bindparam("until_id")),
+    NAME.not_in(bindparam("paused", expanding=True)),
 )
 STRANGERS = (
     select(NAME, deliveries.c.job)
@@ -116,17 +112,12 @@ class Catch(msgspec.Struct):
     """Whether one that is to be claimed alone is due."""
 
 
-def find_lanes(connection: Connection) -> list[Lane]:
-    """Return the queues and priorities that have pending deliveries."""
-    return [(queue, priority) for queue, priority in connection.execute(LANES, {"bus": bus_of(connection)})]
-
-
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker asks for."""
 
     worker: str
     count: int
-    lanes: Collection[Lane]
+    lanes: Lanes
     pairs: Collection[Pair]
     """The events and jobs that it knows; the deliveries of others are left for a worker that knows them."""
     is_idle: bool
@@ -145,10 +136,12 @@ def claim(connection: Connection, wish: Wish) -> Catch:
     now = clock(connection)
     jobs = sorted({job for _, job in list(wish.pairs)})
     rows: list[Row[t.Any]] = []
-    for lane in sorted(wish.lanes, key=lambda lane: (-lane[1], random.random())):
+    is_all = True
+    for lane in sorted(wish.lanes.open, key=lambda lane: (-lane[1], random.random())):
         room = wish.count - len(rows)
-        values = {"now": now, "bold": wish.bold or ANY, "jobs": jobs, "count": room}
-        found = connection.execute(DUE, values | place_of(connection, lane)).all()
+        values = {"now": now, "bold": wish.bold or ANY, "jobs": jobs, "count": room} | place_of(connection, lane)
+        found, is_rest = find_due(connection, lane, wish.lanes, values)
+        is_all = is_all and is_rest
         shy = first_shy(found, wish)
         if shy == 0 and wish.is_idle and not rows:
             return Catch(
@@ -159,7 +152,27 @@ def claim(connection: Connection, wish: Wish) -> Catch:
             return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=False, wants_empty_hands=True)
         if len(found) == room:
             return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=False)
-    return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=True)
+    return Catch(*start_or_park(connection, rows, wish, wish.worker, now), is_all=is_all)
+
+
+def find_due(
+    connection: Connection, lane: Lane, lanes: Lanes, values: dict[str, t.Any]
+) -> tuple[Sequence[Row[t.Any]], bool]:
+    """Return what is due in a lane, and whether that is all that was asked for.
+
+    While events are paused it looks no further than to the end of a window, and goes on from there the next time.
+    """
+    if not lanes.paused:
+        return connection.execute(DUE, values).all(), True
+    after = lanes.passed.get(lane, (-math.inf, 0))
+    values = values | {"after_at": after[0], "after_id": after[1]}
+    end = connection.execute(WINDOW_END, values).one_or_none()
+    until = (math.inf, 0) if end is None else (end.due_at, end.id)
+    values |= {"until_at": until[0], "until_id": until[1], "paused": lanes.paused}
+    found = connection.execute(DUE_IN_WINDOW, values).all()
+    if end is not None and len(found) < values["count"]:
+        lanes.passed[lane] = until
+    return found, end is None
 
 
 def place_of(connection: Connection, lane: Lane) -> dict[str, t.Any]:

@@ -25,12 +25,16 @@ from .claims import LOST
 from .claims import NAME
 from .claims import Claim
 from .claims import Pair
+from .failures import Failed
+from .failures import add_failures
 from .log import clock
 from .log import wake_workers
 from .models import RUNNING
 from .models import deliveries
 from .rates import Finished
 from .rates import add_runs
+from .redacting import redact_ended
+from .storable import Failure
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -41,8 +45,14 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float
     result: str | None = None
     """What the job returned, as JSON; None for None."""
-    error: str | None = None
+    failure: Failure | None = None
+    """None only of one that is done."""
     wait: float = 0.0
+
+    @property
+    def error(self) -> str | None:
+        """The text of the error."""
+        return None if self.failure is None else self.failure.text
 
 
 class Reaped(msgspec.Struct, frozen=True):
@@ -76,19 +86,52 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]
     if not kept:
         return []
     now = clock(connection)
-    plain, others = [], []
-    for outcome in kept:
-        if outcome.kind == "done" and outcome.result is None:
-            plain.append(outcome.claim.id)
-        else:
-            others.append(ended(outcome, now))
+    plain, others, failed = by_effort(kept, now)
     if plain:
         done = update(deliveries).where(deliveries.c.id.in_(plain))
         connection.execute(done.values(state="done", lease_until=None, finished_at=now, error=None, result=None))
     if others:
         connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), others)
+    if failed:
+        end_failed(connection, failed, now)
+    redact_ended(connection, {outcome.claim.event.id for outcome in kept})
     add_runs(connection, [Finished(o.claim.event.name, o.claim.job, o.kind, now, o.seconds) for o in kept])
     return kept
+
+
+def by_effort(
+    outcomes: Sequence[Outcome], now: float
+) -> tuple[list[int], list[dict[str, t.Any]], list[tuple[Outcome, Failure]]]:
+    """Return the numbers of the deliveries that are simply done, the changes of the others, and what failed."""
+    plain, others, failed = [], [], []
+    for outcome in outcomes:
+        if outcome.failure is not None:
+            failed.append((outcome, outcome.failure))
+        elif outcome.kind == "done" and outcome.result is None:
+            plain.append(outcome.claim.id)
+        else:
+            others.append(ended(outcome, now))
+    return plain, others, failed
+
+
+def end_failed(connection: Connection, failed: Sequence[tuple[Outcome, Failure]], now: float) -> None:
+    attempts = [
+        Failed(
+            one.claim.id,
+            one.claim.attempt,
+            one.claim.event.name,
+            one.claim.job,
+            "failed" if one.kind == "failed" else "dead",
+            one.claim.worker.removesuffix(ALONE),
+            now - one.seconds,
+            now,
+            failure,
+        )
+        for one, failure in failed
+    ]
+    groups = add_failures(connection, attempts)
+    changes = [ended(one, now) | {"failure_id": group} for (one, _), group in zip(failed, groups, strict=True)]
+    connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), changes)
 
 
 def ended(outcome: Outcome, now: float) -> dict[str, t.Any]:
@@ -168,15 +211,18 @@ def reap(connection: Connection, known: Known) -> list[Reaped]:
     lost = [row for row in rows if (row.name, row.job) in known.pairs]
     if not lost:
         return []
-    changes, reaped, runs = [], [], []
+    changes, reaped, runs, failed = [], [], [], []
     for row in lost:
         alone = row.worker.endswith(ALONE)
         losses = row.losses + alone
         is_dead = known.lost_for_good((row.name, row.job), row.attempt, losses, alone=alone)
+        outcome: t.Literal["dead", "lost"] = "dead" if is_dead else "lost"
         changes.append(taken_back(row, now, losses, is_dead=is_dead))
         reaped.append(Reaped(row.id, row.event_id, row.name, row.job, row.attempt, row.worker, is_dead))
-        seconds = min(now, row.lease_until) - row.started_at
-        runs.append(Finished(row.name, row.job, "dead" if is_dead else "lost", now, seconds))
+        failed.append(lost_attempt(row, now, outcome, changes[-1]["error"]))
+        runs.append(Finished(row.name, row.job, outcome, now, failed[-1].ended_at - row.started_at))
+    for change, group in zip(changes, add_failures(connection, failed), strict=True):
+        change["failure_id"] = group
     connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), changes)
     add_runs(connection, runs)
     return reaped
@@ -193,3 +239,9 @@ def taken_back(row: Row[t.Any], now: float, losses: int, *, is_dead: bool) -> di
         "losses": losses,
         "error": error,
     }
+
+
+def lost_attempt(row: Row[t.Any], now: float, outcome: t.Literal["dead", "lost"], error: str) -> Failed:
+    worker, ended = row.worker.removesuffix(ALONE), min(now, row.lease_until)
+    lost = Failure("WorkerLost", "", error)
+    return Failed(row.id, row.attempt, row.name, row.job, outcome, worker, row.started_at, ended, lost)

@@ -12,14 +12,18 @@ from .after_response import AfterResponse
 from .cli import events
 from .config import Config
 from .current import forget_chain
+from .dashboard.mounting import mount_dashboard
 from .errors import AlreadyInitialised
 from .errors import LogUnavailable
+from .ingress.mounting import mount_ingress
 from .manager import EventsManager
 from .serving import answer_unavailable
 from .serving import attend
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import scoped_session
+
+    from .dashboard.mounting import Authorize
 
     AnyScoped = scoped_session[t.Any]
 
@@ -30,6 +34,8 @@ class Condor:
     :param app: the app, or None to call :meth:`init_app` later, for as many apps as you like.
     :param register_events: called once for each app, inside an app context of it, to make the registrations.
     :param session: the scoped session whose commits ``after_commit`` jobs wait for; not needed with Flask-SQLAlchemy.
+    :param authorize: called as ``authorize(action, request)`` for each request of the dashboard; true lets it through.
+        The actions: view, view_payload, retry, replay, cancel, purge.
     """
 
     def __init__(
@@ -38,14 +44,21 @@ class Condor:
         *,
         register_events: Callable[[], None] | None = None,
         session: AnyScoped | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         self._register_events = register_events
         self._session = session
+        self._authorize = authorize
         if app is not None:
             self.init_app(app)
 
     def init_app(
-        self, app: Flask, *, register_events: Callable[[], None] | None = None, session: AnyScoped | None = None
+        self,
+        app: Flask,
+        *,
+        register_events: Callable[[], None] | None = None,
+        session: AnyScoped | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         """Read the ``CONDOR_*`` settings of *app* and put its :class:`EventsManager` in ``app.extensions["condor"]``.
 
@@ -73,6 +86,8 @@ class Condor:
 
             subscribe(manager)
         manager.check_schedules()
+        mount_ingress(manager)
+        mount_dashboard(manager, authorize or self._authorize)
         if manager.queueing.is_needed:
             manager.log.check()
         attend(manager)

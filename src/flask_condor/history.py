@@ -105,6 +105,7 @@ class Stored(msgspec.Struct, frozen=True):
     cause_name: str | None
     cause_job: str | None
     replay_of: str | None
+    is_redacted: bool
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -153,6 +154,7 @@ class Family(msgspec.Struct, frozen=True):
     """Of all that are stored."""
 
 
+Kin = dict[str, Row[t.Any]]
 Place = tuple[float, str, int]
 """Where a line stands: when its event was fired, the event's id, and the delivery's number, 0 for none."""
 
@@ -248,9 +250,6 @@ def family_of(connection: Connection, event: Stored, most: int) -> Family:
     return Family(event.root_id, members, count + (event.root_id in kin))
 
 
-Kin = dict[str, Row[t.Any]]
-
-
 def add_causes(connection: Connection, id: str, kin: Kin) -> None:
     """Add an event to *kin*, and what led to it."""
     at: str | None = id
@@ -278,7 +277,12 @@ def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str,
 
 def is_job(name: str) -> ColumnElement[bool]:
     """Return the condition for the deliveries of a job, by its name or path; not by LIKE, which ignores case."""
-    end, path = f":{name}", deliveries.c.job
+    return is_named(deliveries.c.job, name, ":")
+
+
+def is_named(path: ColumnElement[str], name: str, mark: str) -> ColumnElement[bool]:
+    """Return the condition for a *path* that is *name*, or ends with it behind a *mark*."""
+    end = f"{mark}{name}"
     return or_(path == name, func.substr(path, func.length(path) - (len(end) - 1)) == end)
 
 

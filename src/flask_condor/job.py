@@ -91,6 +91,13 @@ awaited_step: ContextVar[Step | None] = ContextVar("flask_condor.awaited_step", 
 """What is awaited in this task, or in the thread that runs an event loop for a job."""
 
 
+class QueuedOnly:
+    """A job that is an object with a ``__qualname__`` of its own, by which a worker finds it.
+
+    Two of the same name are the same job. Registered with another run word than "queued" it is refused.
+    """
+
+
 class AsyncCall:
     """Calls an ``async def`` job from synchronous code, by Flask's ``ensure_sync``.
 
@@ -119,6 +126,8 @@ def is_same(one: object, other: object) -> bool:
     """Tell whether two jobs are one and the same, not merely equal; a method is one per function and object."""
     if inspect.ismethod(one) and inspect.ismethod(other):
         return one.__func__ is other.__func__ and one.__self__ is other.__self__
+    if isinstance(one, QueuedOnly) and isinstance(other, QueuedOnly):
+        return path_of(one) == path_of(other)
     return one is other
 
 
@@ -129,11 +138,11 @@ def name_of(function: Callable[..., t.Any]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def path_of(function: Callable[..., t.Any]) -> str:
+def path_of(function: Callable[..., t.Any] | QueuedOnly) -> str:
     """Return "module:qualname" of *function*; of a partial, that of what it calls; of an object, that of its class."""
     if isinstance(function, functools.partial):
         return path_of(function.func)
-    named = function if hasattr(function, "__qualname__") else type(function)
+    named: t.Any = function if hasattr(function, "__qualname__") else type(function)
     module = named.__module__
     if module == "__main__" and (path := getattr(sys.modules[module], "__file__", None)):
         module = Path(path).stem

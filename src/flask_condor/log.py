@@ -33,6 +33,11 @@ from .family import refuse_large_family
 from .file_guard import file_of
 from .models import VERSION
 from .models import events
+from .redacting import IS_STORED
+from .redacting import REDACTION
+from .redacting import redacted
+from .redacting import redaction_of
+from .redaction import redaction_by
 from .rows import Deliverable
 from .rows import delivery_row
 from .rows import event_row
@@ -82,8 +87,13 @@ class Log:
         """
         if self._engine is None:
             with self._opening:
-                self._engine = self._engine or self._open().execution_options(**{BUS: self.bus})
+                self._engine = self._engine or self._open().execution_options(**self._options)
         return self._engine
+
+    @property
+    def _options(self) -> dict[str, object]:
+        redaction = redaction_by(self._config.redact_keys)
+        return {BUS: self.bus, REDACTION: redaction, IS_STORED: self._config.redact_stored}
 
     def check(self) -> None:
         """Make sure that the database is one that the log can be kept in, without connecting to it.
@@ -221,7 +231,8 @@ def write_event(  # noqa: PLR0913  # the last two by keyword
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
     bus = bus or bus_of(connection)
-    row = event_row(event, payload, is_orphan=not jobs, replay_of=replay_of) | {"bus": bus}
+    payload, is_redacted = redacted(payload, None if jobs else redaction_of(connection))
+    row = event_row(event, payload, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of) | {"bus": bus}
     if connection.dialect.name != "sqlite":
         is_new = connection.scalar(ACCEPT, row | columns_of(jobs, due))
     elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:

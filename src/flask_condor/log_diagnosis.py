@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import time
 import typing as t
@@ -15,18 +16,21 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
 
 from .bus import ours
+from .counting import LOOKED_AT
 from .database import BUSY
+from .disabled import all_disabled
 from .file_guard import file_of
 from .joining import Joining
 from .log import clock
 from .log_state import count_dead
+from .log_state import count_due
 from .log_state import look_into
 from .log_state import peek
 from .log_state import unknown_jobs
 from .models import VERSION
 from .models import workers
+from .pauses import pauses_of
 from .presence import UNSEEN
-from .presence import count_due
 from .remarks import Remark
 
 if t.TYPE_CHECKING:
@@ -180,7 +184,7 @@ def look_at_deliveries(manager: EventsManager) -> Iterator[Remark]:
     with peek(manager.log) as connection:
         if connection is not None:
             yield from look_at_queue(connection)
-            for name, job, count in unknown_jobs(connection, manager.registry):
+            for name, job, count in unknown_jobs(connection, manager.registry, LOOKED_AT):
                 said = f"{count:,} of event {name!r} wait for job {job}, which is not registered. Register it again,"
                 yield Remark("error", "deliveries", f"{said} or cancel them: `flask events cancel ID`.")
 
@@ -188,16 +192,28 @@ def look_at_deliveries(manager: EventsManager) -> Iterator[Remark]:
 def look_at_queue(connection: Connection) -> Iterator[Remark]:
     seen = select(func.count()).where(workers.c.seen_at > clock(connection) - UNSEEN, ours(connection, workers))
     alive, due, dead = connection.scalar(seen) or 0, count_due(connection), count_dead(connection)
-    if alive or not due:
-        yield Remark("ok", "workers", f"{alive} seen in the last {UNSEEN:.0f} s, {due:,} deliveries due")
+    if alive or not due.count:
+        yield Remark("ok", "workers", f"{alive} seen in the last {UNSEEN:.0f} s, {due} deliveries due")
     else:
-        yield Remark("warning", "workers", f"{due:,} waiting, no worker seen: run `flask events worker`.")
-    if dead:
+        yield Remark("warning", "workers", f"{due} waiting, no worker seen: run `flask events worker`.")
+    for one in pauses_of(connection):
+        said = f"{one.kind} {one.name!r}, by {one.actor}: nothing of it is run. `flask events resume --{one.kind}"
+        yield Remark("warning", "paused", f"{said} {shlex.quote(one.name)}` lets it go on.")
+    if dead.count:
         yield Remark(
             "warning",
             "dead",
-            f"{dead:,} dead: `flask events log --state dead` shows them, `flask events retry ID` runs one again.",
+            f"{dead} dead: `flask events log --state dead` shows them, `flask events retry ID` runs one again.",
         )
 
 
-STEPS = [look_at_database, look_at_tables, look_at_transactions, look_at_deliveries]
+def look_at_webhooks(manager: EventsManager) -> Iterator[Remark]:
+    """Tell of those that were answered with 410 Gone."""
+    with peek(manager.log) as connection:
+        count = 0 if connection is None else len(all_disabled(connection))
+    if count:
+        said = f"{count:,} disabled by 410 Gone, so nothing is sent there: `flask events webhook list` shows which,"
+        yield Remark("warning", "webhooks", f"{said} `flask events webhook enable NAME` lets it go on.")
+
+
+STEPS = [look_at_database, look_at_tables, look_at_transactions, look_at_deliveries, look_at_webhooks]

@@ -8,25 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import and_
 from sqlalchemy import create_engine
 from sqlalchemy import func
 from sqlalchemy import select
+from sqlalchemy import true
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from .bus import BUS
 from .bus import ours
+from .counting import Counted
+from .counting import count_some
 from .database import BUSY
 from .database import READING
 from .database import explained
 from .database import is_in_memory
 from .errors import SchemaMismatch
 from .file_guard import file_of
+from .log import clock
+from .models import DEAD
 from .models import PENDING
 from .models import VERSION
 from .models import deliveries
 from .models import events
+from .pauses import not_paused
 from .schema import version_in
 
 if t.TYPE_CHECKING:
@@ -73,21 +80,28 @@ def reading_engine(log: Log) -> Engine:
     return engine.execution_options(**{BUS: log.bus})
 
 
-def unknown_jobs(connection: Connection, registry: Registry) -> list[tuple[str, str, int]]:
-    """Return the event names and jobs of pending deliveries that no registration stands for, and how many each has."""
-    pending = (
-        select(events.c.name, deliveries.c.job, func.count())
-        .join_from(deliveries, events)
-        .where(PENDING, ours(connection, deliveries))
-        .group_by(events.c.name, deliveries.c.job)
-        .order_by(events.c.name, deliveries.c.job)
-    )
-    rows = connection.execute(pending).all()
+def unknown_jobs(connection: Connection, registry: Registry, most: int | None = None) -> list[tuple[str, str, int]]:
+    """Return the event names and jobs of pending deliveries that no registration stands for, and how many each has.
+
+    :param most: how many deliveries are looked at, in the order of their queues; what no job runs stays at the head of
+        its queue, so it is soon met.
+    """
+    looked_at = select(deliveries.c.event_id, deliveries.c.job).where(PENDING, ours(connection, deliveries))
+    if most is not None:
+        looked_at = looked_at.order_by(deliveries.c.queue, deliveries.c.priority, deliveries.c.due_at).limit(most)
+    some = looked_at.subquery()
+    named = select(events.c.name, some.c.job, func.count()).join_from(some, events, events.c.id == some.c.event_id)
+    rows = connection.execute(named.group_by(events.c.name, some.c.job).order_by(events.c.name, some.c.job)).all()
     return [(name, job, count) for name, job, count in rows if registry.job_named(name, job) is None]
 
 
-def count_dead(connection: Connection) -> int:
-    """Return how many deliveries are dead."""
-    return (
-        connection.scalar(select(func.count()).where(deliveries.c.state == "dead", ours(connection, deliveries))) or 0
-    )
+def count_dead(connection: Connection) -> Counted:
+    """Return how many deliveries are dead, as far as that is quick."""
+    dead = select(true().label("is_chosen")).where(DEAD, ours(connection, deliveries))
+    return count_some(connection, dead.order_by(deliveries.c.id))
+
+
+def count_due(connection: Connection) -> Counted:
+    """Return how many deliveries are due, and not paused, as far as that is quick."""
+    is_due = and_(deliveries.c.due_at <= clock(connection), not_paused(connection)).label("is_chosen")
+    return count_some(connection, select(is_due).where(PENDING, ours(connection, deliveries)))

@@ -22,6 +22,7 @@ from sqlalchemy import MetaData
 from sqlalchemy import String
 from sqlalchemy import Table
 from sqlalchemy import Text
+from sqlalchemy import false
 from sqlalchemy import literal_column
 
 VERSION = 1
@@ -51,12 +52,14 @@ events = Table(
     Column("cause_job", Text),
     Column("replay_of", String(255)),
     Column("trace", String(55)),
+    Column("is_redacted", Boolean, nullable=False, server_default=false()),
     Column("bus", String(64), nullable=False),
     Index("condor_fired", "bus", "fired_at"),
 )
 """``payload`` is JSON, or a JSON text holding its ``repr`` when ``is_replayable`` is false; ``path`` is the JSON list
 of the names of the events that led here, from the root down; ``root_id`` is the id of the root event, its own for a
-root; the three ``cause_`` columns name the run that fired it; ``trace`` is the W3C traceparent of the fire, if any."""
+root; the three ``cause_`` columns name the run that fired it; ``trace`` is the W3C traceparent of the fire, if any;
+``is_redacted`` tells that its secrets are no longer in ``payload``, which then cannot be run again."""
 
 Index(
     "condor_descendants",
@@ -84,12 +87,14 @@ deliveries = Table(
     Column("finished_at", Double),
     Column("error", Text),
     Column("result", Text),
+    Column("failure_id", Serial),
     Column("bus", String(64), nullable=False),
     sqlite_autoincrement=True,
 )
 """``id`` is never given twice, as a job may tell by it whether it has done its work; ``job`` is "module:qualname";
 ``attempt`` counts starts, at the claim; ``losses`` counts the starts, with no other delivery in hand, after which the
-worker was lost; ``worker`` names the claim, and only its holder may finish."""
+worker was lost; ``worker`` names the claim, and only its holder may finish; ``failure_id`` is that of its last
+error."""
 
 PENDING = deliveries.c.state == literal_column("'pending'")
 """Literal, as both databases use a partial index only when the statement holds the very words of its condition."""
@@ -108,6 +113,14 @@ Index(
     postgresql_where=PENDING,
 )
 Index("condor_dead", deliveries.c.bus, deliveries.c.id, sqlite_where=DEAD, postgresql_where=DEAD)
+Index(
+    "condor_dead_of",
+    deliveries.c.bus,
+    deliveries.c.failure_id,
+    deliveries.c.id,
+    sqlite_where=DEAD,
+    postgresql_where=DEAD,
+)
 Index("condor_leases", deliveries.c.bus, deliveries.c.lease_until, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index(
     "condor_finished",
@@ -160,5 +173,104 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Column("bus", String(64), nullable=False),
     Index("condor_audited", "bus", "at"),
+    Index("condor_audited_of", "event_id", "at"),
 )
-"""Who retried, replayed or cancelled what, and when."""
+"""Who did what to stored events, and when."""
+
+attempts = Table(
+    "condor_attempts",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("delivery_id", Serial, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("worker", String(64)),
+    Column("started_at", Double),
+    Column("ended_at", Double, nullable=False),
+    Column("error", Text),
+    Column("failure_id", Serial, nullable=False),
+    Index("condor_attempts_by", "delivery_id", "id"),
+    Index("condor_attempts_of", "failure_id", "ended_at", "id", "delivery_id"),
+)
+"""The attempts that did not succeed; the last one of a delivery is in its own row too. ``outcome`` is failed (to be
+tried again), dead or lost. ``attempt`` begins anew when a delivery is retried, so it is no key."""
+
+failures = Table(
+    "condor_failures",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("bus", String(64), nullable=False),
+    Column("job", Text, nullable=False),
+    Column("error_type", Text, nullable=False),
+    Column("frame", Text, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("muted_at", Double),
+    Column("note", Text, nullable=False),
+    Index("condor_failures_key", "bus", "key", unique=True),
+    Index("condor_failures_seen", "bus", "last_seen"),
+)
+"""Failures that are alike, in one row: of one job, with one class of exception, raised below one frame of the app's
+own code ("module:function"); ``key`` is the SHA-256 of these three."""
+
+failure_counts = Table(
+    "condor_failure_counts",
+    metadata,
+    Column("failure_id", Serial, primary_key=True, autoincrement=False),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("runs", BigInteger, nullable=False),
+    Index("condor_failed_in", "start"),
+)
+"""How many runs failed in that way in the hour that began at ``start``, at events of that ``name``."""
+
+pauses = Table(
+    "condor_pauses",
+    metadata,
+    Column("bus", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+"""The queues, and the events (``kind``: queue or event), whose deliveries no worker claims until they are resumed."""
+
+bulk_operations = Table(
+    "condor_operations",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("bus", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("chosen", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("left_out", BigInteger, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("worker", String(64)),
+    Column("lease_until", Double),
+    Column("form", String(36)),
+    Index("condor_operated", "bus", "id"),
+    Index("condor_operated_form", "bus", "form", unique=True),
+    sqlite_autoincrement=True,
+)
+"""Retries, replays and purges of many, which a worker carries out batch by batch: ``chosen`` is the fixed filter, as
+JSON, ``place`` where the next batch begins; ``state`` is pending, running, done, aborted or failed; ``left_out`` counts
+what could not be done, and ``error`` tells why of the first of them. ``form`` is the form that it was begun by: however
+often that is sent, it begins one."""
+
+Index(
+    "condor_operating",
+    bulk_operations.c.bus,
+    bulk_operations.c.id,
+    sqlite_where=bulk_operations.c.finished_at.is_(None),
+    postgresql_where=bulk_operations.c.finished_at.is_(None),
+)

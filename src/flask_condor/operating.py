@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from .chain import Chain
+from .edited import checked_json
 from .errors import OperationRefused
 from .event import Event
 from .event import Family
@@ -73,7 +74,13 @@ class Operating:
             return len(cancel(connection, checked, actor))
 
     def replay(
-        self, event_id: str, jobs: Iterable[JobFunction | str] | None = None, *, id: str = "", actor: str = "app"
+        self,
+        event_id: str,
+        jobs: Iterable[JobFunction | str] | None = None,
+        *,
+        id: str = "",
+        payload: str | None = None,
+        actor: str = "app",
     ) -> Event[t.Any]:
         """Fire a stored event again, as a new event with the same name and payload, and return that.
 
@@ -81,8 +88,10 @@ class Operating:
 
         :param jobs: which of the jobs registered now to run, by function, name or path; all when None.
         :param id: the id of the new event. A call that may be repeated gives the same each time: it is replayed once.
+        :param payload: JSON text of another payload, of the type that the name has.
         :param actor: who asks for it, for the audit.
         :raises OperationRefused: for an event that is not in the log, or whose payload is not, or without such a job.
+        :raises PayloadInvalid: for a payload that is not of the type of the name.
         :raises EventLoop: when jobs replay one another's events without an end.
         :raises LogUnavailable: when the log cannot be written.
         """
@@ -90,10 +99,12 @@ class Operating:
 
         check_event_id(event_id)
         chosen = [jobs] if isinstance(jobs, str) else None if jobs is None else list(jobs)
+        payload = None if payload is None else checked_json(payload)
         with self._app_context():
             origin = self._chain().origin_of("a replay") or Origin("handler", None, (), Family())
             with self.log.change(f"event {event_id} was not replayed") as connection:
-                return replay(connection, self.registry, event_id, chosen, id=id, origin=origin, actor=actor)
+                options: dict[str, t.Any] = {"id": id, "payload": payload, "origin": origin, "actor": actor}
+                return replay(connection, self.registry, event_id, chosen, **options)
 
     def schedule(self, name: str, expression: str, payload: t.Any = None, *, timezone: str = "UTC") -> None:
         """Let the workers fire event *name* by the clock: ``schedule(REPORT_DUE, "0 9 * * *")`` is daily at 9.

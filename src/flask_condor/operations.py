@@ -35,7 +35,8 @@ from .models import PENDING
 from .models import audit
 from .models import deliveries
 from .models import events
-from .payload import from_json
+from .redacting import redact_ended
+from .redacting import shown_payload
 from .registry import refuse_namesakes
 
 if t.TYPE_CHECKING:
@@ -103,6 +104,25 @@ def cancel(connection: Connection, target: Target, actor: str) -> list[int]:
     connection.execute(moving.values(state="cancelled", finished_at=clock(connection)))
     for row in found:
         note(connection, actor, "cancel", event_id=row.event_id, delivery_id=row.id, was={"attempt": row.attempt})
+    redact_ended(connection, {row.event_id for row in found})
+    return ids
+
+
+def run_now(connection: Connection, target: Target, actor: str) -> list[int]:
+    """Make what is pending of *target* and not due yet due now; return the numbers of these deliveries.
+
+    :raises OperationRefused: for a target that is not in the log.
+    """
+    check_known(connection, target)
+    now = clock(connection)
+    is_later = and_(PENDING, deliveries.c.due_at > now)
+    found = rows_of(connection, which(target), is_later)
+    ids = [row.id for row in found]
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids), is_later).values(due_at=now))
+    for row in found:
+        note(connection, actor, "run-now", event_id=row.event_id, delivery_id=row.id, was={"due_at": row.due_at})
+    if ids:
+        wake_workers(connection)
     return ids
 
 
@@ -113,6 +133,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
     jobs: Sequence[object] | None,
     *,
     id: str = "",
+    payload: str | None = None,
     origin: Origin,
     actor: str,
 ) -> Event[t.Any]:
@@ -120,36 +141,55 @@ def replay(  # noqa: PLR0913  # the last three by keyword
 
     :param jobs: functions, their names or their paths ("module:qualname"); all that are registered now when None.
     :param id: of the new event; a second replay with the same one writes nothing.
+    :param payload: JSON in place of the stored one, which then need not be whole.
     :raises OperationRefused: for an event that is not in the log, whose payload is not, or without such a job.
-    :raises PayloadInvalid: for a stored payload that is no longer of the type that its name has.
+    :raises PayloadInvalid: for a payload that is not, or no longer, of the type that its name has.
     """
     row = connection.execute(select(events).where(ours(connection, events), events.c.id == event_id)).one_or_none()
     if row is None:
         raise OperationRefused(f"event {event_id!r} is not in the event log: {ABSENT}")
-    if not row.is_replayable:
-        raise OperationRefused(
-            f"event {event_id!r} cannot be replayed: its payload was no JSON, and the log holds only what it looked"
-            f" like: {shorten_repr(from_json(row.payload))}. Fire an event with the right payload instead."
-        )
+    if payload is None:
+        refuse_blanks(connection, row)
     chosen = jobs_to_run(registry, row.name, jobs)
-    payload = registry.typed_names.from_json(row.name, row.payload)
-    event: Event[t.Any] = Event(row.name, payload, id, time.time())
+    text = row.payload if payload is None else payload
+    event: Event[t.Any] = Event(row.name, registry.typed_names.from_json(row.name, text), id, time.time())
     originate(event, Origin("replay", origin.cause, origin.path, origin.family, origin.trace))
-    if write_event(connection, event, row.payload, chosen, NOW, replay_of=event_id):
-        note(connection, actor, "replay", event_id=event_id, replay=event.id, jobs=[job.path for job in chosen])
+    if write_event(connection, event, text, chosen, NOW, replay_of=event_id):
+        detail: dict[str, t.Any] = {} if payload is None else {"is_edited": True}
+        note(
+            connection,
+            actor,
+            "replay",
+            event_id=event_id,
+            replay=event.id,
+            jobs=[job.path for job in chosen],
+            **detail,
+        )
     elif connection.scalar(select(events.c.replay_of).where(events.c.id == event.id)) != event_id:
         raise OperationRefused(f"id={id!r} is that of another event: leave it out, or make a new one.")
     return event
 
 
+def refuse_blanks(connection: Connection, row: Row[t.Any]) -> None:
+    if not row.is_replayable:
+        looked = shorten_repr(shown_payload(connection, row.payload))
+        raise OperationRefused(
+            f"event {row.id!r} cannot be replayed: its payload was no JSON, and the log holds only what it looked"
+            f" like: {looked}. Fire an event with the right payload instead."
+        )
+    if row.is_redacted:
+        raise OperationRefused(f"event {row.id!r} cannot be replayed: {BLANKED}")
+
+
+BLANKED = (
+    "secrets in its payload were not kept (CONDOR_REDACT_STORED), and a job must not run with blanks in their place."
+    " Fire an event with the whole payload instead, or replay it with another payload."
+)
 ABSENT = "it was never stored, or was pruned long after it ended."
 
 
 def jobs_to_run(registry: Registry, name: str, wanted: Sequence[object] | None = None) -> list[Job]:
-    jobs: list[Job] = []
-    for job in registry.jobs_of(name):
-        if not any(is_same(job.function, other.function) for other in jobs):
-            jobs.append(registry.job_named(name, job.path) or job)
+    jobs = registry.jobs_once(name)
     if wanted is not None:
         jobs = [chosen for one in wanted for chosen in [job_wanted(jobs, name, one)]]
     if not jobs:
@@ -184,11 +224,14 @@ def check_retryable(connection: Connection, target: Target) -> None:
     check_known(connection, target)
     if isinstance(target, str):
         return
-    run = connection.scalar(select(deliveries.c.run).where(deliveries.c.id == target))
-    if run != "queued":
+    of_it = select(deliveries.c.run, deliveries.c.event_id, events.c.is_redacted).join(events)
+    row = connection.execute(of_it.where(deliveries.c.id == target)).one()
+    if row.run != "queued":
         raise OperationRefused(
-            f"delivery {target} tells of a run={run!r} job, which no worker can take up. Replay its event instead."
+            f"delivery {target} tells of a run={row.run!r} job, which no worker can take up. Replay its event instead."
         )
+    if row.is_redacted:
+        raise OperationRefused(f"delivery {target} cannot be retried: {BLANKED}")
 
 
 def which(target: Target) -> ColumnElement[bool]:
@@ -203,8 +246,15 @@ def rows_of(connection: Connection, which: ColumnElement[bool], chosen: ColumnEl
 
 
 def note(
-    connection: Connection, actor: str, action: str, *, event_id: str, delivery_id: int | None = None, **detail: object
+    connection: Connection,
+    actor: str,
+    action: str,
+    *,
+    event_id: str | None = None,
+    delivery_id: int | None = None,
+    **detail: object,
 ) -> None:
+    """Write into the audit that *actor* has done *action*, to an event or to something else that *detail* names."""
     noted = a_note(connection, clock(connection), actor, action, event_id=event_id, delivery_id=delivery_id, **detail)
     connection.execute(insert(audit).values(noted))
 
@@ -215,7 +265,7 @@ def a_note(  # a column each
     actor: str,
     action: str,
     *,
-    event_id: str,
+    event_id: str | None,
     delivery_id: int | None,
     **detail: object,
 ) -> dict[str, object]:

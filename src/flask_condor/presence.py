@@ -23,6 +23,7 @@ from .models import DEAD
 from .models import PENDING
 from .models import deliveries
 from .models import workers
+from .pauses import not_paused
 
 UNSEEN = 30.0
 """Seconds after which a worker that was not seen counts as gone."""
@@ -93,12 +94,13 @@ def backlog(connection: Connection) -> Backlog:
 
 
 def waiting_unseen(connection: Connection) -> int:
-    """Return how many deliveries are due while no worker has been seen lately; 0 when one has."""
+    """Return how many deliveries are due, and not paused, while no worker has been seen lately;
+    0 when one has."""
     seen = select(func.count()).where(ours(connection, workers), workers.c.seen_at > clock(connection) - UNSEEN)
     return 0 if connection.scalar(seen) else count_due(connection)
 
 
 def count_due(connection: Connection) -> int:
-    """Return how many deliveries are due."""
+    """Return how many deliveries are due, and not paused."""
     due = select(func.count()).where(PENDING, ours(connection, deliveries), deliveries.c.due_at <= clock(connection))
-    return connection.scalar(due) or 0
+    return connection.scalar(due.where(not_paused(connection))) or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Collection
 
 import msgspec
 from sqlalchemy import ColumnElement
@@ -17,6 +18,9 @@ from sqlalchemy import tuple_
 from sqlalchemy.engine import Connection
 
 from .bus import ours
+from .edge_models import receipts
+from .edge_models import rejections
+from .failures import forget_attempts
 from .models import deliveries
 from .models import events
 
@@ -26,6 +30,10 @@ if t.TYPE_CHECKING:
 DAY = 86_400.0
 BATCH = 100
 """How many rows one transaction looks at: it keeps other writers waiting for some 10 ms on SQLite."""
+REPLAY_WINDOW = 600.0
+"""Seconds for which every event is kept: as long as a signed request may come again, from 300 s early to 300 s late."""
+REJECTIONS_KEPT = 90 * DAY
+"""Seconds for which it is kept how many requests were refused."""
 PRUNING = 0x0C0D1
 """The PostgreSQL advisory lock under which one process at a time prunes."""
 
@@ -43,7 +51,8 @@ class Retention(msgspec.Struct, frozen=True):
     def of(cls, config: Config, now: float) -> Retention:
         """Return what is old by the settings of an app."""
         done, dead = config.retention_done, config.retention_dead
-        return cls(None if done is None else now - done * DAY, None if dead is None else now - dead * DAY)
+        latest = now - REPLAY_WINDOW
+        return cls(*(None if days is None else min(now - days * DAY, latest) for days in (done, dead)))
 
     def ended(self) -> ColumnElement[bool]:
         """Return the condition for deliveries that are old; one that has not ended never is."""
@@ -104,9 +113,11 @@ class Prune:
             return 0
         self._at = rows[-1][:2]
         ids = {row.event_id for row in rows}
-        deleted = connection.execute(delete(deliveries).where(deliveries.c.event_id.in_(ids), ended)).rowcount
-        connection.execute(delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES))
-        return deleted
+        gone = delete(deliveries).where(deliveries.c.event_id.in_(ids), ended).returning(deliveries.c.id)
+        deleted = connection.scalars(gone).all()
+        forget_attempts(connection, deleted)
+        delete_events(connection, ids)
+        return len(deleted)
 
     def _events(self, connection: Connection) -> int:
         place = tuple_(events.c.fired_at, events.c.id)
@@ -125,10 +136,22 @@ class Prune:
             self._next_step()
             return 0
         self._at = t.cast("tuple[float, str]", tuple(rows[-1]))
-        return connection.execute(
-            delete(events).where(events.c.id.in_([row.id for row in rows]), ~HAS_DELIVERIES)
-        ).rowcount
+        return delete_events(connection, [row.id for row in rows])
 
     def _next_step(self) -> None:
         self._steps.pop(0)
         self._at = (-1.0, "")
+
+
+def delete_events(connection: Connection, ids: Collection[str]) -> int:
+    """Delete those of the events that have no delivery, with their receipts: their ids are new again."""
+    deleting = delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES).returning(events.c.id)
+    gone = connection.scalars(deleting).all()
+    connection.execute(delete(receipts).where(receipts.c.event_id.in_(gone)))
+    return len(gone)
+
+
+def prune_rejections(connection: Connection, now: float) -> int:
+    """Delete the counts of refused requests that are older than 90 days; return how many rows."""
+    old = rejections.c.start < now - REJECTIONS_KEPT
+    return connection.execute(delete(rejections).where(ours(connection, rejections), old)).rowcount

@@ -124,7 +124,7 @@ class Queueing:
         if self._registry.is_silent(event.name):
             return plan, None
         refuse_unstorable(event.id, "id")
-        queued = self._registry.jobs_of(event.name) if is_delayed else only_queued(plan)
+        queued = self._registry.jobs_once(event.name) if is_delayed else only_queued(plan)
         refuse_namesakes(event.name, queued)
         rest = () if is_delayed else tuple(call for call in plan if not is_queued(call))
         try:

@@ -194,10 +194,25 @@ def durations(
     return found
 
 
+def durations_over_time(
+    connection: Connection, since: float, until: float = FOREVER, *, width: Width = HOUR
+) -> dict[int, dict[int, int]]:
+    """Return the same of all jobs together for each minute or hour, by when that began."""
+    rows = connection.execute(
+        select(rates.c.start, rates.c.bucket, func.sum(rates.c.runs))
+        .where(ours(connection, rates), in_time(since, until, width), rates.c.outcome != "lost")
+        .group_by(rates.c.start, rates.c.bucket)
+    )
+    found: dict[int, dict[int, int]] = {}
+    for start, bucket, runs in rows:
+        found.setdefault(start, {})[bucket] = int(runs)
+    return found
+
+
 def in_time(since: float, until: float, width: Width) -> ColumnElement[bool]:
     first = int(since // width) * width
     begun = and_(rates.c.width == width, rates.c.start >= first)
-    return begun if until == FOREVER else and_(begun, rates.c.start < until)
+    return begun if until == FOREVER else and_(begun, rates.c.start < math.ceil(until))
 
 
 def prune_rates(connection: Connection, now: float, hours_kept: float) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
 import time
 import typing as t
 from collections import deque
@@ -13,13 +10,14 @@ from collections.abc import Sequence
 from threading import Lock
 from threading import Thread
 from threading import get_ident
-from weakref import WeakSet
 
 from sqlalchemy.exc import DataError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.exc import ProgrammingError
 
+from .background import WRITERS
+from .background import close_at_exit
 from .bus import bus_of
 from .drops import Drops
 from .errors import CondorError
@@ -31,6 +29,7 @@ from .recording import Recording
 from .recording import start_recording
 from .records import record_of
 from .records import write
+from .redacting import redaction_of
 
 if t.TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -75,10 +74,11 @@ class Recorder:
         self._log = log
         self._logger = logger
         self._is_away = False
-        self._start_empty()
-        RECORDERS.add(self)
+        self.forget()
+        WRITERS.add(self)
 
-    def _start_empty(self) -> None:
+    def forget(self) -> None:
+        """Begin anew, with nothing that waits: in a fork that is left to the parent."""
         self._waiting: deque[Recording] = deque()
         self._size = 0
         self._drops = Drops(self._logger)
@@ -189,8 +189,8 @@ class Recorder:
         batch = self._in_hand[:1] if self._suspects else self._in_hand[:]
         try:
             with self._log.begin("what ran is not recorded yet") as connection:
-                bus = bus_of(connection)
-                early = write(connection, [record_of(recording, bus) for recording in batch])
+                bus, redaction = bus_of(connection), redaction_of(connection)
+                early = write(connection, [record_of(recording, bus, redaction) for recording in batch])
         except Exception as error:  # the border of the thread: whatever went wrong, later records can be written
             return self._meet(error, batch)
         if self._is_away:
@@ -251,44 +251,3 @@ def is_outage(error: Exception) -> bool:
     state = getattr(getattr(cause, "orig", None), "sqlstate", None) or ""
     is_refusal = isinstance(error, EventIdTaken) or isinstance(cause, REFUSALS) or state.startswith("54")
     return isinstance(error, CondorError) and (state.startswith("42") or not is_refusal)
-
-
-RECORDERS: WeakSet[Recorder] = WeakSet()
-"""All of this process, for its exit and its forks."""
-
-
-def close_at_exit() -> None:
-    """Let this process close its recorders when it ends.
-
-    A child of multiprocessing ends without calling what atexit holds (before Python 3.12), but calls its own.
-    """
-    atexit.unregister(close_all)
-    atexit.register(close_all)
-    multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:
-        multiprocessing.Finalize(None, close_all, exitpriority=0)
-
-
-def close_all() -> None:
-    for recorder in list(RECORDERS):
-        recorder.close()
-
-
-def pause_all() -> None:
-    """Let no fork happen amid a write: a copy of SQLite's locks would be taken for good in the child."""
-    for recorder in list(RECORDERS):
-        recorder.pause()
-
-
-def resume_all() -> None:
-    for recorder in list(RECORDERS):
-        recorder.resume()
-
-
-def forget_all() -> None:
-    """Leave what the parent has not written yet to the parent."""
-    for recorder in list(RECORDERS):
-        recorder._start_empty()
-
-
-os.register_at_fork(before=pause_all, after_in_parent=resume_all, after_in_child=forget_all)

@@ -12,6 +12,7 @@ import msgspec
 from .errors import shorten_repr
 from .event import Event
 from .event import Origin
+from .storable import Failure
 from .storable import describe_error
 
 if t.TYPE_CHECKING:
@@ -40,8 +41,13 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     """What is to be told of a run beside its time."""
 
     result: Kept | None
-    error: str | None
+    failure: Failure | None
     noted_at: float
+
+    @property
+    def error(self) -> str | None:
+        """The text of the error."""
+        return None if self.failure is None else self.failure.text
 
 
 class Recording(msgspec.Struct, eq=False, gc=False):
@@ -89,7 +95,7 @@ class Recording(msgspec.Struct, eq=False, gc=False):
     def _note_more(self, result: object, error: BaseException | None) -> None:
         kept = None if result is None else keep(result)
         told = None if error is None else describe_error(error)
-        self.size += len(kept or "") + len(told or "")
+        self.size += len(kept or "") + (0 if told is None else len(told.text))
         self.notes[len(self.ends) - 1] = Note(kept, told, _clock())
 
 

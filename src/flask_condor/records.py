@@ -10,8 +10,10 @@ from itertools import chain
 from operator import itemgetter
 
 import msgspec
+from sqlalchemy import bindparam
 from sqlalchemy import select
 from sqlalchemy import text
+from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
 from .bus import ours
@@ -19,6 +21,8 @@ from .errors import CondorError
 from .errors import EventIdTaken
 from .errors import shorten_repr
 from .event import Event
+from .failures import Failed
+from .failures import add_failures
 from .models import deliveries
 from .models import events
 from .payload import to_json
@@ -28,7 +32,10 @@ from .recording import SHOWN
 from .recording import Json
 from .recording import Kept
 from .recording import Recording
+from .redacting import redacted
+from .redaction import Redaction
 from .rows import event_row
+from .storable import Failure
 from .storable import storable
 
 ROWS_PER_STATEMENT = 200
@@ -42,14 +49,22 @@ class Record(msgspec.Struct, eq=False, gc=False):
     event: dict[str, t.Any]
     awaits_event: bool
     runs: list[dict[str, t.Any]]
+    failed: list[tuple[dict[str, t.Any], Failure]]
+    """Those of the runs that failed."""
 
 
-def record_of(recording: Recording, bus: str) -> Record:
-    """Return the rows of *recording*, on *bus*."""
+def record_of(recording: Recording, bus: str, redaction: Redaction | None = None) -> Record:
+    """Return the rows of *recording*, on *bus*.
+
+    :param redaction: what takes the secrets out of the payload, when they are not stored.
+    """
     payload, is_replayable = describe(recording.payload)
+    payload, is_redacted = redacted(payload, redaction)
     event = Event(recording.name, None, recording.id, recording.made_at, recording.origin)
-    row = event_row(event, payload, is_orphan=recording.is_orphan, is_replayable=is_replayable)
-    return Record(row | {"bus": bus}, recording.awaits_event, runs_of(recording, bus))
+    row = event_row(event, payload, is_orphan=recording.is_orphan, is_replayable=is_replayable, is_redacted=is_redacted)
+    runs = runs_of(recording, bus)
+    failed = failed_of(recording, runs) if recording.notes else []
+    return Record(row | {"bus": bus}, recording.awaits_event, runs, failed)
 
 
 def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
@@ -74,6 +89,12 @@ def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
             )
         started = ended if note is None else note.noted_at
     return runs
+
+
+def failed_of(recording: Recording, runs: Sequence[dict[str, t.Any]]) -> list[tuple[dict[str, t.Any], Failure]]:
+    steps = [step for step, entry in enumerate(recording.entries) if entry is not None]
+    notes = [(run, recording.notes.get(step)) for step, run in zip(steps, runs, strict=True)]
+    return [(run, note.failure) for run, note in notes if note is not None and note.failure is not None]
 
 
 def describe(kept: Kept) -> tuple[str, bool]:
@@ -103,8 +124,33 @@ def write(connection: Connection, records: Sequence[Record]) -> Container[str]:
     written = [record for record in records if not record.awaits_event or record.event["id"] not in early]
     runs = sorted((run for record in written for run in record.runs), key=itemgetter("started_at"))
     insert(connection, RUNS, runs)
+    note_failures(connection, written)
     add_runs(connection, [finished(record.event["name"], run) for record in written for run in record.runs])
     return early
+
+
+def note_failures(connection: Connection, written: Sequence[Record]) -> None:
+    """Keep the runs that failed, and tell their rows to which failure they belong.
+
+    The numbers of these rows are looked up: to ask for those of all that were inserted would cost the others time.
+    """
+    failed = [(record.event["name"], *one) for record in written for one in record.failed]
+    if not failed:
+        return
+    identity = deliveries.c.event_id, deliveries.c.job, deliveries.c.started_at
+    found = select(deliveries.c.id, *identity).where(
+        deliveries.c.event_id.in_({run["event_id"] for _, run, _ in failed})
+    )
+    numbers = {(row.event_id, row.job, row.started_at): row.id for row in connection.execute(found)}
+    attempts = [
+        Failed(number, 1, name, run["job"], "dead", None, run["started_at"], run["finished_at"], failure)
+        for name, run, failure in failed
+        if (number := numbers.get((run["event_id"], run["job"], run["started_at"]))) is not None
+    ]
+    groups = add_failures(connection, attempts)
+    values = [{"of": one.delivery, "failure": group} for one, group in zip(attempts, groups, strict=True)]
+    telling = update(deliveries).where(deliveries.c.id == bindparam("of"))
+    connection.execute(telling.values(failure_id=bindparam("failure")), values)
 
 
 def ids_not_there(connection: Connection, ids: Sequence[str]) -> set[str]:

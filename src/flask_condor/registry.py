@@ -19,6 +19,7 @@ from .errors import RunInvalid
 from .errors import shorten_repr
 from .event_name import EventName
 from .job import Job
+from .job import QueuedOnly
 from .job import Rules
 from .job import Run
 from .job import check_job
@@ -90,6 +91,7 @@ class Registry:
         check_run(run)
         for function in functions:
             check_job(function, self._app)
+            check_run_of(function, run)
         with self.signals.lock:
             jobs = list(self.jobs_of(name))
             for function in functions:
@@ -139,6 +141,14 @@ class Registry:
         """Return the job of event *name* that is called *path* ("module:qualname") in a delivery."""
         named = [job for job in self.jobs_of(name) if job.path == path]
         return next((job for job in named if job.run == "queued"), named[0] if named else None)
+
+    def jobs_once(self, name: str) -> list[Job]:
+        """Return the jobs of *name* for a worker to run all of them: each once, however many run words it has."""
+        jobs: list[Job] = []
+        for job in self.jobs_of(name):
+            if not any(is_same(job.function, other.function) for other in jobs):
+                jobs.append(self.job_named(name, job.path) or job)
+        return jobs
 
     def knows(self, name: str) -> bool:
         """Tell whether *name* is registered, with or without a job."""
@@ -215,6 +225,11 @@ def refuse_unstorable(text: object, what: str) -> None:
 def check_run(run: str) -> None:
     if run not in t.get_args(Run):
         raise RunInvalid(f"run={run!r} is unknown: write {' or '.join(map(repr, t.get_args(Run)))}.")
+
+
+def check_run_of(function: object, run: Run) -> None:
+    if isinstance(function, QueuedOnly) and run != "queued":
+        raise RunInvalid(f"{function} runs in a worker only, where it is tried again: write run='queued', not {run!r}.")
 
 
 def refuse_double(function: JobFunction, name: str, run: Run, where: str, jobs: Sequence[Job]) -> None:

@@ -7,10 +7,24 @@ import typing as t
 
 import msgspec
 
+from .errors import CondorError
 from .errors import RuleInvalid
 
 LONGEST_WAIT = 3600.0
 """Seconds; no wait between two attempts is longer."""
+
+
+class AttemptFailed(CondorError, RuntimeError):
+    """What a job raises that knows more of its failure than the retry rule does.
+
+    :param wait: seconds before the next attempt, when that is longer than the rule's; an hour at most.
+    :param is_final: whether there is to be none, as it would fail too: the delivery is dead at once.
+    """
+
+    def __init__(self, said: str, *, wait: float = 0.0, is_final: bool = False) -> None:
+        super().__init__(said)
+        self.wait = min(max(wait, 0.0), LONGEST_WAIT)
+        self.is_final = is_final
 
 
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,8 +27,14 @@ class Deliverable(t.Protocol):
     def rules(self) -> Rules: ...
 
 
-def event_row(
-    event: Event[t.Any], payload: str, *, is_orphan: bool, is_replayable: bool = True, replay_of: str | None = None
+def event_row(  # the options by keyword
+    event: Event[t.Any],
+    payload: str,
+    *,
+    is_orphan: bool,
+    is_replayable: bool = True,
+    is_redacted: bool = False,
+    replay_of: str | None = None,
 ) -> dict[str, t.Any]:
     """Return the row of *event* in ``condor_events``, but for its last column, the bus."""
     origin = event._origin
@@ -48,6 +54,7 @@ def event_row(
         "cause_job": cause.job if cause else None,
         "replay_of": replay_of,
         "trace": origin.trace if origin else None,
+        "is_redacted": is_redacted,
     }
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 from sqlalchemy.schema import CreateTable
 
+from . import edge_models as edge_models  # adds its tables to the metadata
 from .bus import BUS
 from .errors import SchemaMismatch
 from .models import VERSION

@@ -6,6 +6,9 @@ import logging
 import os
 import time
 import typing as t
+from collections.abc import Callable
+from collections.abc import Iterable
+from threading import Lock
 from threading import Thread
 from threading import Timer
 
@@ -21,6 +24,8 @@ from .errors import LogUnavailable
 from .line import tell
 
 if t.TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIEnvironment
     from flask import Flask
     from werkzeug.sansio.response import Response
 
@@ -67,6 +72,29 @@ def is_only_watching() -> bool:
     reloads = click.get_current_context().params.get("reload")
     reloads = get_debug_flag() if reloads is None else reloads
     return bool(reloads) and os.environ.get("WERKZEUG_RUN_MAIN") != "true"
+
+
+def when_serving(app: Flask, do: Callable[[], object]) -> None:
+    """Call *do* once, as soon as this process serves requests: not for a command, nor where only files are watched."""
+    if not is_development_server():
+        before_first_request(app, do)
+    elif not is_only_watching():
+        do()
+
+
+def before_first_request(app: Flask, do: Callable[[], object]) -> None:
+    """Call *do* once, before the first request is given to a route; the others wait for it."""
+    inner, lock, waiting = app.wsgi_app, Lock(), [do]
+
+    def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if waiting:
+            with lock:
+                for first in waiting:
+                    first()
+                waiting.clear()
+        return inner(environ, start_response)
+
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask's docs add middleware
 
 
 def start_worker(manager: EventsManager) -> None:

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import traceback
 
+import msgspec
+
 from .errors import shorten
+from .top_frame import top_frame
 
 LONGEST_ERROR = 10_000
 """Characters of an error's text and traceback that are kept."""
 
 
-def describe_error(error: BaseException) -> str:
-    """Return what is stored of an error: a line that names it, then its traceback; at most LONGEST_ERROR characters."""
+LONGEST_NAME = 255
+"""Characters of the names of its class and of the function that it came from."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What is stored of an error."""
+
+    error_type: str
+    """Its class, as "module.Class", those of Python without their module."""
+    frame: str
+    """Where in the app's own code it came from, as "module:function"; empty when it came through none of that."""
+    text: str
+    """A line that names it, then its traceback; at most LONGEST_ERROR characters."""
+
+
+def describe_error(error: BaseException) -> Failure:
+    """Return what is stored of *error*; never raises."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return Failure(storable(name)[:LONGEST_NAME], storable(top_frame(error))[:LONGEST_NAME], text_of(error))
+
+
+def text_of(error: BaseException) -> str:
     try:
         first = f"{type(error).__name__}: {shorten(error)}\n"
         shown = "".join(traceback.format_exception(error, limit=-20))

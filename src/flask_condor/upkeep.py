@@ -16,6 +16,7 @@ from .event import Event
 from .event import Family
 from .event import Origin
 from .event import originate
+from .failures import prune_failures
 from .line import tell
 from .log import clock
 from .log import write_event
@@ -23,6 +24,7 @@ from .operations import jobs_to_run
 from .payload import from_json
 from .prune import Prune
 from .prune import Retention
+from .prune import prune_rejections
 from .rates import HOURS_KEPT
 from .rates import prune_rates
 from .schedule import GRACE
@@ -140,4 +142,7 @@ class Upkeep:
 def begin_prune(connection: Connection, config: Config) -> Prune:
     now = clock(connection)
     prune_rates(connection, now, HOURS_KEPT)
-    return Prune(Retention.of(config, now))
+    prune_rejections(connection, now)
+    retention = Retention.of(config, now)
+    prune_failures(connection, now, retention.dead_before)
+    return Prune(retention)

@@ -12,6 +12,7 @@ import msgspec
 from .appetite import Appetite
 from .attempt import Attempts
 from .bell import bell_of
+from .bulk_worker import BulkWorker
 from .database import explained
 from .deliveries import Outcome
 from .deliveries import finish
@@ -28,6 +29,7 @@ from .presence import be_seen
 from .presence import sign_in
 from .presence import sign_out
 from .report import Report
+from .storable import Failure
 from .upkeep import Upkeep
 
 if t.TYPE_CHECKING:
@@ -81,6 +83,7 @@ class Worker:
         self._appetite = Appetite(self._presence.id, self._hands, self._attempts)
         self._report = Report(debug=manager.app.debug)
         self._upkeep = Upkeep(manager)
+        self._bulk = BulkWorker(manager, self._presence.id)
         self._asked: float | None = None
         self._until: float | None = None
         self.is_broken = False
@@ -134,7 +137,7 @@ class Worker:
         is_empty = not (len(self._hands) or self._unwritten or self._unreleased)
         if self._until is not None:
             return is_empty or time.monotonic() > self._until
-        return self._plan.once and is_empty and not self._appetite.is_there_more
+        return self._plan.once and is_empty and not (self._appetite.is_there_more or self._bulk.is_busy)
 
     def _turn(self) -> None:
         self._plan.alive()
@@ -152,6 +155,7 @@ class Worker:
         self._find_database()
         if self._count() == 0 and not self._is_over() and self._bell.wait(self._rest()):
             self._appetite.wake()
+            self._bulk.wake()
 
     def _count(self) -> int:
         return self._appetite.count() if self._until is None else 0
@@ -173,8 +177,8 @@ class Worker:
         for grip in self._hands.hung():
             self._hands.give_up(grip.claim)
             seconds = time.monotonic() - t.cast(float, grip.began)
-            error = f"the job ran for longer than its timeout of {grip.limit:g} s, and is given up"
-            self._unwritten.append(self._attempts.failed(grip.claim, seconds, error))
+            text = f"the job ran for longer than its timeout of {grip.limit:g} s, and is given up"
+            self._unwritten.append(self._attempts.failed(grip.claim, seconds, Failure("JobTimeout", "", text)))
             self.is_broken = True
             self._begin_to_end(self._plan.grace)
 
@@ -190,6 +194,8 @@ class Worker:
             self._sweep_at = now + SWEEP
         if now >= self._upkeep_at:
             self._upkeep.tick()
+            if self._until is None and self._bulk.tick():
+                self._appetite.wake()
             self._appetite.end_solitude(self._log)
             self._unreleased += self._hands.withdraw(SURPLUS)
             self._upkeep_at = now + UPKEEP
@@ -254,11 +260,12 @@ class Worker:
 
     def _leave(self) -> None:
         """Give back what still runs, so that it runs elsewhere at once, and sign out."""
+        self._bulk.end()
         interrupted = self._hands.claims
         once = [one for one in interrupted if self._attempts.rules_of(one).at_most_once]
-        error = "the worker ended while the job ran, and it is to run at most once"
+        ended = Failure("WorkerEnded", "", "the worker ended while the job ran, and it is to run at most once")
         self._unwritten += self._hands.collect()
-        self._unwritten += [Outcome(one, "dead", 0.0, error=error) for one in once]
+        self._unwritten += [Outcome(one, "dead", 0.0, failure=ended) for one in once]
         try:
             with self._log.begin() as connection:
                 release(connection, self._unreleased, started=False)

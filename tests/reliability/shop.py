@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from flask import Response
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask_condor import Condor
@@ -61,6 +62,7 @@ def create_app() -> Flask:
     app.post("/orders/<name>/<order_id>")(order)
     app.post("/events/<name>/<event_id>")(fire_alone)
     app.register_error_handler(LogUnavailable, try_again)
+    app.after_request(end)
     app.register_error_handler(SQLAlchemyError, try_again)
     return app
 
@@ -96,6 +98,13 @@ def order(name: str, order_id: str) -> ResponseReturnValue:
 
 def be_killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end(response: Response) -> Response:
+    """Be killed before the answer is sent, when the request asks for it."""
+    if request.headers.get("X-Ends") == "killed":
+        be_killed()
+    return response
 
 
 def fire_alone(name: str, event_id: str) -> ResponseReturnValue:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_mutations import ANSWER_FIRST
+from tests.test_mutations import LOOK_FIRST
 from tests.test_mutations import ROOT
 from tests.test_mutations import break_package
 
@@ -20,6 +22,8 @@ LOCKS = "test_locks.py::test_a_short_lock_delays_requests_and_a_long_one_gives_5
 ORDER = "test_commit_order.py::test_no_row_is_skipped_whatever_the_order_of_the_commits[1500-postgresql]"
 PRUNE = "test_prune.py::test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows_no_fire[{}]"
 OUTAGES = "test_outages.py::test_"
+REPLAYS = "test_replays.py::test_what_comes_again_is_answered_the_same_and_runs_once[{}-200]"
+LOST_ANSWERS = "test_replays.py::test_what_is_sent_again_as_its_answer_was_lost_runs_once[{}-6]"
 SQLITE, POSTGRESQL = "sqlite---worker-class=sync", "postgresql---worker-class=gthread --threads=4"
 LATER = """
         def late():
@@ -96,7 +100,7 @@ MUTATIONS = {
         ["test_delays.py::test_a_step_of_the_workers_clock_loses_no_job_and_runs_none_twice[postgresql-an hour on]"],
     ),
     "T17 events outlive their deliveries": (
-        [("prune.py", "connection.execute(delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES))", "pass")],
+        [("prune.py", "        delete_events(connection, ids)\n", "")],
         [PRUNE.format("sqlite-100000")],
     ),
     "T18 every run is remembered": (
@@ -106,6 +110,14 @@ MUTATIONS = {
     "T24 the chain ends at the queue": (
         [("rows.py", "tuple(json.loads(row.path))", "()")],
         ["test_bombs.py::test_a_queued_chain_ends_at_the_limit_of_its_depth_and_names_it[sqlite]"],
+    ),
+    "T29 answered before it is stored": (
+        [("ingress/accepting.py", "        accepted = store(connection, drafts, arrival)\n", ANSWER_FIRST)],
+        [LOST_ANSWERS.format("sqlite"), LOST_ANSWERS.format("postgresql")],
+    ),
+    "T29 known by a look before the write": (
+        [("ingress/receipts.py", "    kept = connection.execute(ADD, row).one()\n", LOOK_FIRST)],
+        [REPLAYS.format("postgresql")],
     ),
     "T26 what was cut short is done": (
         [("records.py", '"done" if note is None or note.error is None else "dead"', '"done"')],

@@ -7,10 +7,12 @@ import typing as t
 import click
 
 from .shown import as_json
+from .shown import cell_of
 from .shown import command
 from .shown import manager_here
 from .shown import show
 from .shown import unless_off
+from .times import shown_time
 
 if t.TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -32,6 +34,7 @@ def stats(last: str, rebuild: bool, is_json: bool) -> None:
     what it waited for a thread.
     """
     from ..log import clock
+    from ..pauses import pauses_of
 
     log = manager_here().log
     if rebuild:
@@ -42,8 +45,11 @@ def stats(last: str, rebuild: bool, is_json: bool) -> None:
         click.echo(f"Counted {counted:,} deliveries anew.", err=True)
     with log.read() as connection:
         rows = rates_since(connection, clock(connection) - SPANS[last], last)
+        paused = pauses_of(connection)
     headers = ["Event", "Job", *(outcome.title() for outcome in OUTCOMES), "p50", "p95"]
     show(is_json, headers, rows, unless_off(f"No job has run in the last {last}."))
+    for one in paused:
+        click.echo(cell_of(f"Paused: {one.kind} {one.name}, since {shown_time(one.at)}, by {one.actor}."), err=True)
 
 
 def rates_since(connection: Connection, since: float, last: str) -> list[list[object]]:

@@ -1,4 +1,4 @@
-"""``flask events asyncapi``: the app's events as a document for other programs."""
+"""``flask events asyncapi`` and ``openapi``: the app's events, and how to post them, for other programs."""
 
 from __future__ import annotations
 
@@ -18,4 +18,14 @@ def asyncapi() -> None:
     from ..asyncapi import document_of
 
     document = document_of(current_app, manager_here().registry)
+    click.echo(json.dumps(document, indent=2))
+
+
+@click.command("openapi")
+@command
+def openapi() -> None:
+    """Print an OpenAPI document of the ingress, as JSON."""
+    from ..ingress.openapi import document_of
+
+    document = document_of(current_app, manager_here().config)
     click.echo(json.dumps(document, indent=2))

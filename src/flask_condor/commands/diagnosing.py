@@ -35,7 +35,9 @@ def doctor(info: ScriptInfo, is_json: bool) -> None:
 
 def remarks_on(info: ScriptInfo) -> t.Iterator[Remark]:
     from ..diagnosis import diagnose
+    from ..ingress.diagnosis import STEPS
     from ..remarks import Remark
+    from ..remarks import remarks_of
 
     try:
         app = info.load_app()
@@ -48,3 +50,5 @@ def remarks_on(info: ScriptInfo) -> t.Iterator[Remark]:
     else:
         yield Remark("ok", "app", f"{app.name!r} is loaded, from {app.root_path}")
         yield from diagnose(app)
+        for step in STEPS if "condor" in app.extensions else ():
+            yield from remarks_of(step, app.extensions["condor"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import sys
 import typing as t
 from datetime import UTC
@@ -12,11 +10,9 @@ from datetime import datetime
 import click
 import msgspec
 
+from ..by_hand import fire_by_hand
 from ..errors import EventLoop
-from ..errors import JobsFailed
-from ..errors import shorten
 from ..event import Event
-from ..job import name_of
 from .shown import Refused
 from .shown import as_json
 from .shown import command
@@ -29,8 +25,7 @@ from .times import iso_time
 from .times import shown_time
 
 if t.TYPE_CHECKING:
-    from ..history import Run
-    from ..manager import EventsManager
+    from ..by_hand import Told
 
 HEADERS = ["Job", "Run", "State", "Due (UTC)", "Delivery", "Error"]
 
@@ -56,37 +51,16 @@ def fire(name: str, payload: str | None, id: str | None, delay: float | None, at
         raise click.UsageError("--delay and --at were both given: type one of them.")
     event: Event[t.Any] = Event(name, decoded(read(payload)), id_from(id))
     moment = None if at is None else datetime.fromtimestamp(at, UTC)
-    listener = Listener(event)
-    manager.app.logger.addHandler(listener)
     try:
-        manager.fire(event, delay=delay, at=moment)
-    except JobsFailed as failed:
-        listener.failures |= {job: f"{type(error).__name__}: {shorten(error)}" for job, error in failed.failures}
+        fired = fire_by_hand(manager, event, delay=delay, at=moment)
     except EventLoop as error:
         raise click.ClickException(str(error)) from error
-    finally:
-        manager.app.logger.removeHandler(listener)
-        manager.queueing.flush()
-    told = tell(manager, event, dict(listener.failures), is_queued=delay is not None or at is not None)
-    report(event, told, is_json=is_json)
-    if listener.failures:
+    if fired.fired_before is not None:
+        before = shown_time(fired.fired_before)
+        click.echo(f"Event {event.id} was fired at {before} UTC already: nothing was queued again.", err=True)
+    report(event, fired.told, is_json=is_json)
+    if fired.has_failed:
         raise click.exceptions.Exit(1)
-
-
-class Listener(logging.Handler):
-    """Hears from the app's log which jobs of *event* failed: not all failures are raised."""
-
-    def __init__(self, event: Event[t.Any]) -> None:
-        super().__init__(logging.ERROR)
-        self._event = event
-        self.failures: dict[str, str] = {}
-        """What went wrong, by the name of the job."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        told = vars(record)
-        if (told.get("action"), told.get("event_id")) == ("job_failed", self._event.id):
-            what = record.getMessage().partition(" failed: ")[2]
-            self.failures[re.split("[:.]", told["job"])[-1]] = what.removesuffix("; it is not run again")
 
 
 def id_from(text: str | None) -> str:
@@ -118,51 +92,6 @@ def decoded(text: bytes) -> t.Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         example = """'{"user": "ada"}'"""
         raise Refused(f"the payload is no JSON: {error}. Type it in single quotes, such as {example}.") from error
-
-
-Told = tuple[str, str, str, float | None, int | None, str | None]
-"""Of a job: its path, run word, state, and, where it has them, due time, delivery and error."""
-
-
-def tell(manager: EventsManager, event: Event[t.Any], failures: dict[str, str], *, is_queued: bool) -> list[Told]:
-    """Return what became of each job of *event*; of those that are queued, as the event log has them.
-
-    :param is_queued: whether all of them are.
-    """
-    jobs = () if manager.registry.is_silent(event.name) else manager.registry.jobs_of(event.name)
-    queued = [job for job in jobs if is_queued or job.run == "queued"]
-    stored = {run.job: run for run in queued_runs(manager, event)} if queued else {}
-    told: list[Told] = []
-    for job in jobs:
-        if job in queued:
-            told.append(told_of(job.path, stored.get(job.path)))
-        else:
-            told.append(told_here(job.path, job.run, failures.pop(name_of(job.function), None)))
-    return told + [told_here(other, "now", error) for other, error in failures.items()]
-
-
-def told_here(path: str, run: str, error: str | None) -> Told:
-    return (path, run, "done" if error is None else "failed", None, None, error)
-
-
-def told_of(path: str, run: Run | None) -> Told:
-    if run is None:
-        return (path, "queued", "not stored", None, None, None)
-    return (path, "queued", run.state, run.due_at, run.id, None)
-
-
-def queued_runs(manager: EventsManager, event: Event[t.Any]) -> list[Run]:
-    """Return the queued deliveries of *event*, and say so when they are those of an earlier fire."""
-    from ..history import event_of
-    from ..history import reading
-    from ..history import runs_of
-
-    with reading(manager.log) as connection:
-        stored, runs = event_of(connection, event.id), runs_of(connection, event.id)
-    if stored is not None and stored.fired_at != event._made_at:
-        before = shown_time(stored.fired_at)
-        click.echo(f"Event {event.id} was fired at {before} UTC already: nothing was queued again.", err=True)
-    return [run for run in runs if run.run == "queued"]
 
 
 def report(event: Event[t.Any], told: list[Told], *, is_json: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import click
 
 from ..errors import OperationRefused
+from ..redaction import redaction_by
 from .shown import as_json
 from .shown import cell_of
 from .shown import command
@@ -38,7 +39,7 @@ MARK = " <-- this one"
 @as_json
 @command
 def show_one(id: str, full: bool, is_json: bool) -> None:
-    """Show one event, with its payload, its deliveries and its chain.
+    """Show one event: its payload, deliveries and chain. Secrets in it are hidden.
 
     ID is the id of an event, or the number of a delivery of it. The chain goes from the event that began it down to
     all that followed.
@@ -50,6 +51,7 @@ def show_one(id: str, full: bool, is_json: bool) -> None:
     with reading(manager_here().log) as connection:
         event = find(connection, id)
         runs, family = runs_of(connection, event.id), family_of(connection, event, MOST)
+    event, runs = without_secrets(event, runs)
     if is_json:
         click.echo(json.dumps(fields_of(event, runs, family)))
         return
@@ -71,6 +73,24 @@ def find(connection: Connection, id: str) -> Stored:
     if event is None:
         raise OperationRefused(f"{id!r} is neither an event nor a delivery in the event log. See `flask events log`.")
     return event
+
+
+def without_secrets(event: Stored, runs: list[Run]) -> tuple[Stored, list[Run]]:
+    """Return both as they may be shown."""
+    import msgspec
+
+    from ..history import value_of
+    from ..redacting import hidden_in
+
+    redaction = redaction_by(manager_here().config.redact_keys)
+
+    def shown(text: str) -> str:
+        return json.dumps(hidden_in(value_of(text), redaction))
+
+    replace = msgspec.structs.replace
+    return replace(event, payload=shown(event.payload)), [
+        run if run.result is None else replace(run, result=shown(run.result)) for run in runs
+    ]
 
 
 def show_event(event: Stored) -> None:
@@ -168,6 +188,7 @@ def fields_of(event: Stored, runs: list[Run], family: Family) -> dict[str, objec
         "fired_at": iso_time(event.fired_at),
         "is_replayable": bool(event.is_replayable),
         "is_orphan": bool(event.is_orphan),
+        "is_redacted": bool(event.is_redacted),
         "deliveries": [fields | {"result": value_of(run.result)} for fields, run in zip(deliveries, runs, strict=True)],
         "chain": [asdict(member) | {"fired_at": iso_time(member.fired_at)} for member in family.members],
         "chain_count": family.count,

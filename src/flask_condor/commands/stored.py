@@ -10,6 +10,8 @@ import click
 
 from ..errors import OperationRefused
 from .batches import run_in_batches
+from .beginning import begin_in_worker
+from .beginning import in_worker
 from .shown import as_json
 from .shown import command
 from .shown import manager_here
@@ -28,11 +30,21 @@ without_asking = click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--all-dead", is_flag=True, help="All that are dead, in place of IDs.")
 @click.option("--event", "name", metavar="NAME", help="With --all-dead: only those of events of this name.")
 @click.option("--job", metavar="NAME", help="With --all-dead: only those of this job, by name or path.")
+@click.option("--failure", type=click.IntRange(1, 2**63 - 1), metavar="ID", help="With --all-dead: only those of it.")
+@in_worker
 @without_asking
 @as_json
 @command
-def retry(  # an argument for each option, by keyword
-    *, ids: tuple[str, ...], all_dead: bool, name: str | None, job: str | None, yes: bool, is_json: bool
+def retry(  # noqa: PLR0913  # an argument for each option, by keyword
+    *,
+    ids: tuple[str, ...],
+    all_dead: bool,
+    name: str | None,
+    job: str | None,
+    failure: int | None,
+    is_in_worker: bool,
+    yes: bool,
+    is_json: bool,
 ) -> None:
     """Make dead deliveries pending again.
 
@@ -41,9 +53,13 @@ def retry(  # an argument for each option, by keyword
     """
     if all_dead:
         refuse_together("--all-dead", {"IDs": ids})
-        retry_all(name, job, yes=yes, is_json=is_json)
+        if is_in_worker:
+            retry_in_worker(name, job, failure, yes=yes, is_json=is_json)
+            return
+        retry_all(name, job, failure, yes=yes, is_json=is_json)
         return
-    refuse_without("--all-dead", {"--event": name, "--job": job, "--yes": yes})
+    chosen = {"--event": name, "--job": job, "--failure": failure, "--yes": yes, "--in-worker": is_in_worker}
+    refuse_without("--all-dead", chosen)
     if not ids:
         raise click.UsageError("Type the numbers of deliveries or the ids of events, or --all-dead.")
     from ..operations import retry
@@ -53,16 +69,24 @@ def retry(  # an argument for each option, by keyword
     show(is_json, ["Retried"], [[id] for id in moved], "Nothing to retry: none of them is dead.")
 
 
-def retry_all(name: str | None, job: str | None, *, yes: bool, is_json: bool) -> None:
+def retry_in_worker(name: str | None, job: str | None, failure: int | None, *, yes: bool, is_json: bool) -> None:
+    from ..bulk_operations import ChosenDead
+
+    chosen = ChosenDead(event=name, job=job, failure=failure)
+    begin_in_worker(chosen, "Retry {} dead deliveries", yes=yes, is_json=is_json)
+
+
+def retry_all(name: str | None, job: str | None, failure: int | None, *, yes: bool, is_json: bool) -> None:
     from ..bulk import RetryDead
 
     log = manager_here().log
-    work = RetryDead(name, job, ACTOR)
+    work = RetryDead(name, job, ACTOR, failure=failure)
     with log.read() as connection:
         count = work.count(connection)
     if count and not yes:
         click.confirm(f"Retry {count:,} dead deliveries?", abort=True, err=True)
-    rest = command_line("retry --all-dead", {"--event": name, "--job": job})
+    of = None if failure is None else str(failure)
+    rest = command_line("retry --all-dead", {"--event": name, "--job": job, "--failure": of})
     done = run_in_batches(log, work, count=count, label="Retrying", go_on=lambda: rest, is_json=is_json)
     tell(done, "Retried", "delivery", "deliveries", is_json=is_json)
 
@@ -90,6 +114,8 @@ def cancel(ids: tuple[str, ...], is_json: bool) -> None:
 @click.option("--since", type=Moment(), help="With --event: fired since 1h30m ago, or since 2026-11-21 09:00 (UTC).")
 @click.option("--until", type=Moment(), help="With --event: fired before then.")
 @click.option("--job", "jobs", multiple=True, metavar="NAME", help="Only this job, by name or path; may be repeated.")
+@in_worker
+@click.option("--payload", metavar="JSON", help="With one EVENT_ID: another payload, in place of the stored one.")
 @without_asking
 @as_json
 @command
@@ -100,6 +126,8 @@ def replay(  # noqa: PLR0913  # an argument for each option, by keyword
     since: float | None,
     until: float | None,
     jobs: tuple[str, ...],
+    is_in_worker: bool,
+    payload: str | None,
     yes: bool,
     is_json: bool,
 ) -> None:
@@ -109,20 +137,25 @@ def replay(  # noqa: PLR0913  # an argument for each option, by keyword
     fired in that time, without those that are replays themselves.
     """
     if name is not None:
-        refuse_together("--event", {"EVENT_IDs": ids})
-        replay_all(name, since, until, jobs, yes=yes, is_json=is_json)
+        refuse_together("--event", {"EVENT_IDs": ids, "--payload": payload})
+        refuse_wrong_time(since, until)
+        do = replay_in_worker if is_in_worker else replay_all
+        do(name, since, until, jobs, yes=yes, is_json=is_json)
         return
-    refuse_without("--event", {"--since": since, "--until": until, "--yes": yes})
+    options = {"--since": since, "--until": until, "--yes": yes, "--in-worker": is_in_worker}
+    refuse_without("--event", options)
     if not ids:
         raise click.UsageError("Type the ids of events, or --event NAME with --since or --until.")
-    replay_each(ids, jobs, is_json=is_json)
+    if payload is not None and len(ids) > 1:
+        raise click.UsageError("--payload is for one event: type one EVENT_ID.")
+    replay_each(ids, jobs, payload, is_json=is_json)
 
 
-def replay_each(ids: Sequence[str], jobs: Sequence[str], *, is_json: bool) -> None:
+def replay_each(ids: Sequence[str], jobs: Sequence[str], payload: str | None, *, is_json: bool) -> None:
     manager, made, refused = manager_here(), [], []
     for id in ids:
         try:
-            event = manager.replay(id, jobs or None, actor=ACTOR)
+            event = manager.replay(id, jobs or None, payload=payload, actor=ACTOR)
         except OperationRefused as error:
             refused.append(str(error))
         else:
@@ -133,21 +166,35 @@ def replay_each(ids: Sequence[str], jobs: Sequence[str], *, is_json: bool) -> No
         raise OperationRefused("; ".join(refused))
 
 
+def refuse_wrong_time(since: float | None, until: float | None) -> None:
+    if since is None and until is None:
+        raise click.UsageError("--event needs --since or --until, or both: type --since 1h, for example.")
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since is not before --until: no event was fired in that time. Exchange them.")
+
+
+def replay_in_worker(  # the last two by keyword
+    name: str, since: float | None, until: float | None, jobs: Sequence[str], *, yes: bool, is_json: bool
+) -> None:
+    from ..bulk_operations import ChosenFired
+
+    chosen = ChosenFired(event=name, since=since, until=until, jobs=list(jobs) or None)
+    begin_in_worker(chosen, "Replay {} events, each as a new one", yes=yes, is_json=is_json)
+
+
 def replay_all(  # the last two by keyword
     name: str, since: float | None, until: float | None, jobs: Sequence[str], *, yes: bool, is_json: bool
 ) -> None:
     from ..bulk import ReplayFired
 
-    if since is None and until is None:
-        raise click.UsageError("--event needs --since or --until, or both: type --since 1h, for example.")
-    if since is not None and until is not None and since >= until:
-        raise click.UsageError("--since is not before --until: no event was fired in that time. Exchange them.")
     manager = manager_here()
     work = ReplayFired(manager.registry, name, since, until, jobs=jobs or None, actor=ACTOR)
     with manager.log.read() as connection:
         count, lost = work.count(connection), work.count_lost(connection)
     if lost:
-        click.echo(f"{lost:,} are left out: their payload was no JSON.", err=True)
+        click.echo(
+            f"{lost:,} are left out: their payload was no JSON, or was redacted (CONDOR_REDACT_STORED).", err=True
+        )
     if count and not yes:
         click.confirm(f"Replay {count:,} events, each as a new one?", abort=True, err=True)
 
@@ -171,9 +218,11 @@ def refuse_without(option: str, others: Mapping[str, object]) -> None:
             raise click.UsageError(f"{other} goes with {option}: type {option} too, or leave {other} out.")
 
 
-def command_line(begin: str, options: Mapping[str, str | None], jobs: Sequence[str] = ()) -> str:
+def command_line(
+    begin: str, options: Mapping[str, str | None], jobs: Sequence[str] = (), states: Sequence[str] = ()
+) -> str:
     given = [(option, value) for option, value in options.items() if value is not None]
-    given += [("--job", job) for job in jobs]
+    given += [("--job", job) for job in jobs] + [("--state", state) for state in states]
     return " ".join(["flask events", begin, *(f"{option} {shlex.quote(value)}" for option, value in given), "--yes"])
 
 

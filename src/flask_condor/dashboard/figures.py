@@ -1,0 +1,198 @@
+"""The figures of a period: how runs ended and how long they took, beside the period before, and as charts."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import msgspec
+
+from ..rates import percentiles
+from .reading.spans import Span
+from .reading.spans import spans
+from .shapes import counted
+from .shapes import percent
+from .shapes import took
+
+if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from .query import Period
+
+LISTED = 6
+K = t.TypeVar("K")
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """A line of a ranking: an event by its failures, or a job by its duration."""
+
+    name: str
+    runs: int
+    failed: int
+    p50: float | None = None
+    p95: float | None = None
+
+    @property
+    def share(self) -> float:
+        return self.failed / self.runs if self.runs else 0.0
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Those of one period."""
+
+    spans: dict[int, Span]
+    """Its minutes or hours, by when they began."""
+
+    @classmethod
+    def of(cls, connection: Connection, period: Period, now: float) -> Figures:
+        """Read them; *now* in seconds since 1970 UTC."""
+        return cls(spans(connection, period.starts, now))
+
+    def runs(self, *outcomes: str) -> int:
+        """Return how many attempts ended in one of *outcomes*; all without any."""
+        counted = added(span.outcomes for span in self.spans.values())
+        return sum(runs for outcome, runs in counted.items() if not outcomes or outcome in outcomes)
+
+    @property
+    def success(self) -> float | None:
+        """The share of the jobs that ended well, of those that ended."""
+        return share(self.runs("done"), self.runs("done", "dead"))
+
+    @property
+    def failure(self) -> float | None:
+        """The share of attempts that failed, be they tried again or not."""
+        return share(self.runs("failed", "dead", "lost"), self.runs())
+
+    @property
+    def p95(self) -> float | None:
+        """The duration in seconds below which 95 % of the runs were."""
+        merged = added(span.buckets for span in self.spans.values())
+        return percentiles(merged, (0.95,))[0] if merged else None
+
+    def most_failing(self) -> list[Ranked]:
+        """Return the events with the most failed attempts."""
+        runs, failed = dict[str, int](), dict[str, int]()
+        for (name, outcome), count in added(span.names for span in self.spans.values()).items():
+            runs[name] = runs.get(name, 0) + count
+            if outcome != "done":
+                failed[name] = failed.get(name, 0) + count
+        found = [Ranked(name, runs[name], count) for name, count in failed.items() if count]
+        return sorted(found, key=lambda one: (-one.failed, one.name))[:LISTED]
+
+    def slowest(self) -> list[Ranked]:
+        """Return the jobs with the highest 95th percentile."""
+        by_job: dict[str, dict[int, int]] = {}
+        for (job, bucket), runs in added(span.jobs for span in self.spans.values()).items():
+            by_job.setdefault(job, {})[bucket] = runs
+        found = []
+        for job, buckets in by_job.items():
+            p50, p95 = percentiles(buckets, (0.5, 0.95))
+            found.append(Ranked(job, sum(buckets.values()), 0, p50, p95))
+        return sorted(found, key=lambda one: (-(one.p95 or 0), one.name))[:LISTED]
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """What is drawn over time: a line, or a layer, for each series."""
+
+    x: list[int]
+    series: list[dict[str, t.Any]]
+    stacked: bool
+    unit: str
+    summary: str
+
+    @property
+    def data(self) -> dict[str, t.Any]:
+        """What the script that draws it reads."""
+        return {"x": self.x, "series": self.series, "stacked": self.stacked, "unit": self.unit}
+
+    @property
+    def bars(self) -> list[tuple[int, float, float, str]]:
+        """The bars of a drawing 100 high and as wide as there are moments: x, y, height, and the colour's name."""
+        moments = list(zip(*([value or 0 for value in one["values"]] for one in self.series), strict=True))
+        highest = max((sum(found) if self.stacked else max(found) for found in moments), default=0) or 1
+        found = [bar for x, values in enumerate(moments) for bar in self._bars_at(x, values, 100 / highest)]
+        return [bar for bar in found if bar[2]]
+
+    def _bars_at(self, x: int, values: Sequence[float], scale: float) -> Iterator[tuple[int, float, float, str]]:
+        base = 0.0
+        for one, value in sorted(zip(self.series, values, strict=True), key=lambda pair: -pair[1]):
+            height = value * scale
+            yield x, round(100 - base - height, 1), round(height, 1), one["colour"].removeprefix("--series-")
+            base += height if self.stacked else 0
+
+    @property
+    def rows(self) -> list[tuple[int, list[t.Any]]]:
+        """The same as rows of a table, the last moment first, without those in which nothing was."""
+        found = [(at, [one["values"][number] for one in self.series]) for number, at in enumerate(self.x)]
+        return [row for row in reversed(found) if any(row[1])]
+
+
+def throughput(figures: Figures) -> Chart:
+    """Return how many runs ended how, over time."""
+    layers = {"ok": ("done",), "retried": ("failed", "lost"), "failed": ("dead",)}
+    values = {
+        name: [sum(span.outcomes.get(one, 0) for one in outcomes) for span in figures.spans.values()]
+        for name, outcomes in layers.items()
+    }
+    sums = {name: sum(counts) for name, counts in values.items()}
+    told = f"{counted(sum(sums.values()))} runs: {counted(sums['ok'])} ok, {counted(sums['retried'])} failed and tried"
+    summary = f"{told} again, {counted(sums['failed'])} failed for good."
+    series = [{"label": name, "colour": f"--series-{name}", "values": counts} for name, counts in values.items()]
+    return Chart(list(figures.spans), series, True, "runs", summary)
+
+
+def pace(figures: Figures) -> Chart:
+    """Return how long runs took, over time."""
+    all_buckets = [span.buckets for span in figures.spans.values()]
+    found = [percentiles(buckets, (0.5, 0.95)) if buckets else (None, None) for buckets in all_buckets]
+    values = {"p50": [p50 for p50, _ in found], "p95": [p95 for _, p95 in found]}
+    merged = added(all_buckets)
+    summary = "No run ended in this time."
+    if merged:
+        p50, p95 = percentiles(merged, (0.5, 0.95))
+        summary = f"Half of the runs took up to {took(p50)}, 95 % up to {took(p95)}."
+    colours = {"p50": "--series-a", "p95": "--series-b"}
+    series = [{"label": name, "colour": colours[name], "values": numbers} for name, numbers in values.items()]
+    return Chart(list(figures.spans), series, False, "s", summary)
+
+
+def added(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
+    """Return the sums of counts that have the same key."""
+    found: dict[K, int] = {}
+    for part in parts:
+        for key, runs in part.items():
+            found[key] = found.get(key, 0) + runs
+    return found
+
+
+def share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+Change = tuple[str, bool | None]
+"""What is told of a change, and whether it is good; None where it is neither."""
+
+
+def change_of(now: float | None, before: float | None, *, up_is_good: bool | None = None) -> Change | None:
+    """Return by how much a number has grown since the period before; None where there was nothing to compare."""
+    if now is None or before is None or not before:
+        return None
+    grown = now / before - 1
+    if abs(grown) < 0.005:
+        return "as before", None
+    arrow = "▲" if grown > 0 else "▼"
+    shown = f"× {now / before:.1f}" if grown > 2 else f"{abs(grown) * 100:.0f} %"
+    return f"{arrow} {shown}", None if up_is_good is None else up_is_good == (grown > 0)
+
+
+def change_of_share(now: float | None, before: float | None, *, up_is_good: bool) -> Change | None:
+    """Return the same of a share of 1, in points of percent."""
+    if now is None or before is None:
+        return None
+    points = (now - before) * 100
+    if abs(points) < 0.05:
+        return f"as before ({percent(before)})", None
+    return f"{'▲' if points > 0 else '▼'} {abs(points):.1f} points", up_is_good == (points > 0)

@@ -1,0 +1,1 @@
+"""What the screens read of the event log, where no command reads the same."""

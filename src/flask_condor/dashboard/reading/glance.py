@@ -1,0 +1,123 @@
+"""A glance at the event log: what waits, what failed last, and what was refused, each read from one end of an index."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import func
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from ...bus import ours
+from ...edge_models import rejections
+from ...log import clock
+from ...models import DEAD
+from ...models import PENDING
+from ...models import deliveries
+from ...models import events
+from ...models import workers
+from ...presence import UNSEEN
+
+MOST = 10_000
+"""Up to how many rows are counted."""
+MOST_HEADS = 100
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What waits, and who works on it."""
+
+    pending: int
+    """One more than :data:`MOST` when there are more."""
+    oldest_due: float | None
+    """Since when the delivery is due that waits longest; None when none is due."""
+    workers: int
+    """Those seen lately."""
+    seen_at: float | None
+    """When any was seen last."""
+    dead: int
+    """As :attr:`pending`."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A delivery that is dead."""
+
+    id: int
+    event_id: str
+    name: str
+    job: str
+    run: str
+    attempt: int
+    finished_at: float | None
+    error: str | None
+
+
+def waiting(connection: Connection) -> Waiting:
+    """Return what waits now."""
+    now = clock(connection)
+    due = min(heads(connection), default=None)
+    alive, seen = connection.execute(
+        select(func.count().filter(workers.c.seen_at > now - UNSEEN), func.max(workers.c.seen_at)).where(
+            ours(connection, workers)
+        )
+    ).one()
+    return Waiting(
+        count_some(connection, PENDING),
+        due if due is not None and due <= now else None,
+        alive,
+        seen,
+        count_some(connection, DEAD),
+    )
+
+
+def count_some(connection: Connection, condition: t.Any) -> int:
+    some = select(deliveries.c.id).where(condition, ours(connection, deliveries)).limit(MOST + 1).subquery()
+    return connection.scalar(select(func.count()).select_from(some)) or 0
+
+
+def heads(connection: Connection) -> Iterator[float]:
+    """Return when the first delivery of each queue and priority is due.
+
+    From one to the next by the index: the first of all, without these, would be looked for among all that waits.
+    """
+    columns = deliveries.c.queue, deliveries.c.priority, deliveries.c.due_at
+    first = select(*columns).where(PENDING, ours(connection, deliveries)).order_by(*columns).limit(1)
+    row = connection.execute(first).first()
+    for _ in range(MOST_HEADS):
+        if row is None:
+            return
+        yield row.due_at
+        same_queue = first.where(deliveries.c.queue == row.queue, deliveries.c.priority > row.priority)
+        found = connection.execute(same_queue).first()
+        row = found or connection.execute(first.where(deliveries.c.queue > row.queue)).first()
+
+
+def fired_at(connection: Connection, since: float, until: float) -> Sequence[float]:
+    """Return when the events of a time were fired, the newest first; of no more than :data:`MOST` and one."""
+    found = select(events.c.fired_at).where(
+        ours(connection, events), events.c.fired_at >= since, events.c.fired_at < until
+    )
+    return connection.scalars(found.order_by(events.c.fired_at.desc()).limit(MOST + 1)).all()
+
+
+def count_fired(connection: Connection, since: float, until: float) -> int:
+    """Return how many events were fired in a time; at most one more than :data:`MOST`."""
+    in_time = events.c.fired_at >= since, events.c.fired_at < until
+    some = select(events.c.fired_at).where(ours(connection, events), *in_time).limit(MOST + 1).subquery()
+    return connection.scalar(select(func.count()).select_from(some)) or 0
+
+
+def newest_failures(connection: Connection, most: int) -> list[Failed]:
+    """Return the dead deliveries that were written last."""
+    of_delivery = [deliveries.c[field] for field in ("job", "run", "attempt", "finished_at", "error")]
+    found = select(deliveries.c.id, deliveries.c.event_id, events.c.name, *of_delivery).join_from(deliveries, events)
+    newest = found.where(DEAD, ours(connection, deliveries)).order_by(deliveries.c.id.desc()).limit(most)
+    return [Failed(*row) for row in connection.execute(newest)]
+
+
+def count_rejected(connection: Connection, since: float) -> int:
+    """Return how many requests the ingress has refused in the hours that began *since*."""
+    refused = select(func.sum(rejections.c.count)).where(ours(connection, rejections), rejections.c.start >= int(since))
+    return int(connection.scalar(refused) or 0)

@@ -1,0 +1,22 @@
+"""The frame of every page: what leads from one page to another, and to another period of the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.dashboard.apps import ADA
+from tests.dashboard.apps import USERS
+from tests.dashboard.apps import make_app
+
+
+def test_a_period_of_ones_own_is_of_the_same_page_with_its_filters(tmp_path: Path) -> None:
+    client = make_app(tmp_path, users=USERS).test_client()
+
+    path = "/below/condor/system/audit?actor=a%22b&period=24h&cursor=WzEuNSwxXQ"
+    page = client.get(path.removeprefix("/below"), auth=ADA, base_url="http://localhost/below")
+    (form,) = re.findall(r'<details class="menu" id="custom-period">.*?</form>', page.text, re.DOTALL)
+
+    assert 'action="/below/condor/system/audit"' in form
+    assert 'name="actor" value="a&#34;b"' in form
+    assert 'name="period"' not in form and 'name="cursor"' not in form
