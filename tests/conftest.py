@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from flask_condor import Event
 from flask_condor import EventsManager
 
 from tests.databases import KINDS
+from tests.databases import drop_all
 from tests.databases import new_database
 
 MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
@@ -24,6 +26,26 @@ MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
 def pytest_xdist_auto_num_workers() -> int:
     """Run half as many tests again as there are processors at once: many wait for the processes that they test."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "postgresql" in item.name:
+            item.add_marker(pytest.mark.postgresql)
+
+
+def pytest_sessionfinish() -> None:
+    drop_all()
+
+
+@pytest.fixture(autouse=True)
+def no_timer_outlives_its_test() -> Iterator[None]:
+    """What a timer of one test writes to the log is not read by the next."""
+    yield
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+            thread.join()
 
 
 @pytest.fixture
