@@ -132,10 +132,12 @@ class Stand:
             self.app.extensions["condor"].log.engine.dispose()
 
     @contextmanager
-    def web(self, *options: str, port: int | None = None) -> Iterator[tuple[Running, int]]:
+    def web(
+        self, *options: str, port: int | None = None, environment: dict[str, str] | None = None
+    ) -> Iterator[tuple[Running, int]]:
         """Run gunicorn with the shop; yield it and its port once it listens."""
         port = port or free_port()
-        with self._run("web", gunicorn_command(port, *options), {}) as web:
+        with self._run("web", gunicorn_command(port, *options), environment or {}) as web:
             wait_for(lambda: listens(port) or web.process.poll() is not None, f"gunicorn did not listen: {web.output}")
             yield web, port
 

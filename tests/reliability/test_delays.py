@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.reliability.clock import Clock
 from tests.reliability.processes import Running
 from tests.reliability.stand import Stand
 
@@ -49,19 +47,17 @@ def test_delayed_jobs_run_on_time_and_once_over_a_restart(stand: Stand, jobs: in
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["an hour on", "an hour back"])
 def test_a_step_of_the_workers_clock_loses_no_job_and_runs_none_twice(stand: Stand, step: int) -> None:
     stand.hurry(QUICKER)
-    offset = stand.folder / "offset"
-    offset.write_text("0")
-    clock = {"LD_PRELOAD": str(build_clock(stand.folder)), "CLOCK_OFFSET": str(offset)}
+    clock = Clock(stand.folder)
     asked = fire_delayed(stand, 100, within=30)
     long = [stand.fire("sleep", f"long-{number}", seconds=stand.lease * 3) for number in range(4)]
 
-    with stand.workers(environment=clock) as workers:
+    with stand.workers(environment=clock.environment) as workers:
         stand.witnessed(lambda seen: {note.id for note in seen.begun} >= set(long), "the jobs did not begin")
         for steps in range(1, STEPS + 1):
-            offset.write_text(str(steps * step))
+            clock.step(steps * step)
             time.sleep(stand.lease / 2)
         stand.witnessed(lambda seen: len(seen.said("ended")) == len(long), "the jobs did not end")
-        offset.write_text("0")
+        clock.step(0)
         stand.drain(120)
         assert restarts_of(workers) == 0
 
@@ -82,16 +78,6 @@ def fire_delayed(stand: Stand, jobs: int, within: float) -> dict[str, float]:
         asked[f"delayed-{number}"] = time.monotonic() + delay
         stand.fire("ok", f"delayed-{number}", delay=delay)
     return asked
-
-
-def build_clock(folder: Path) -> Path:
-    """Compile the shim that shifts a process's wall clock."""
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    shim = folder / "clock.so"
-    source = Path(__file__).with_name("clock.c")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", shim, source], check=True)
-    return shim
 
 
 def restarts_of(workers: Running) -> int:

@@ -15,12 +15,15 @@ from typing import NamedTuple
 import pytest
 from flask_condor.signature import sign
 
+from tests.reliability.clock import Clock
 from tests.reliability.stand import Stand
 
 SECRET = "whsec_" + "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2Vj"
 LATE = 295.0
 """Seconds: within the 300 for which a signature is good, with some for a busy machine."""
 TOO_LATE = 301.0
+MINUTES = 600
+"""Seconds: a step that makes a new signature too old, or one of the future."""
 
 
 class Answer(NamedTuple):
@@ -47,10 +50,10 @@ def send(port: int, id: str, *, ago: float = 0.0, as_id: str = "", ends: str = "
 
 
 @contextmanager
-def receiving(stand: Stand) -> Iterator[int]:
+def receiving(stand: Stand, environment: dict[str, str] | None = None) -> Iterator[int]:
     """Run the shop, open to who signs by the secret, in 2 processes; yield the port."""
     stand.environment["SHOP_CONDOR_TRIGGER_SECRETS"] = json.dumps([SECRET])
-    with stand.web("--worker-class=gthread", "--threads=4") as (_, port):
+    with stand.web("--worker-class=gthread", "--threads=4", environment=environment) as (_, port):
         yield port
 
 
@@ -58,9 +61,9 @@ def ids_of(count: int) -> list[str]:
     return [f"msg-{number}" for number in range(count)]
 
 
-def runs(stand: Stand, ids: list[str]) -> Counter[int]:
+def runs(stand: Stand, ids: list[str], environment: dict[str, str] | None = None) -> Counter[int]:
     """Run what is stored, and return how many of *ids* ran how often."""
-    with stand.workers():
+    with stand.workers(environment=environment):
         stand.drain()
     return Counter(stand.witness.runs[id] for id in ids)
 
@@ -95,6 +98,33 @@ def test_what_is_sent_again_as_its_answer_was_lost_runs_once(stand: Stand, count
     assert [answer.status for answer in answers] == [200] * count
     assert len(repeats) == count and min(repeats) >= 1
     assert ran == {1: count}
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [MINUTES, -MINUTES], ids=["ten minutes on", "ten minutes back"])
+def test_a_step_of_the_receivers_clock_refuses_what_it_makes_old_and_runs_nothing_twice(
+    stand: Stand, step: int, count: int
+) -> None:
+    clock, ids, later = Clock(stand.folder), ids_of(count), [f"later-{number}" for number in range(count)]
+    with receiving(stand, clock.environment) as port, ThreadPoolExecutor(8) as pool:
+
+        def send_all(ids: list[str], ago: float = 0.0) -> list[Answer]:
+            return list(pool.map(lambda id: send(port, id, ago=ago), ids))
+
+        first = send_all(ids)
+        clock.step(step)
+        by_our_clock = send_all(ids + later)
+        by_its_clock = send_all(ids + later, ago=-step)
+        clock.step(0)
+        back = send_all(ids + later)
+        clock.step(MINUTES)  # SQLite goes by the machine's clock: at this one all is due
+        ran = runs(stand, ids + later, clock.environment)
+
+    statuses = [Counter(answer.status for answer in each) for each in (first, by_our_clock, by_its_clock, back)]
+    stand.tell(f"{count} events, and {count} more when the clock had stepped by {step} s: {statuses}", ran)
+    assert statuses == [{200: count}, {401: 2 * count}, {200: 2 * count}, {200: 2 * count}]
+    assert first == by_its_clock[:count] and by_its_clock == back
+    assert ran == {1: 2 * count}
 
 
 def again(port: int, id: str) -> Answer:
