@@ -65,7 +65,8 @@ def runs(stand: Stand, ids: list[str], environment: dict[str, str] | None = None
     """Run what is stored, and return how many of *ids* ran how often."""
     with stand.workers(environment=environment):
         stand.drain()
-    return Counter(stand.witness.runs[id] for id in ids)
+    ran = stand.witness.runs
+    return Counter(ran[id] for id in ids)
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.slow)])
