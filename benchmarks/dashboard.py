@@ -43,14 +43,14 @@ PAGES = (
     *("/operations", "/operations/new", "/operations/new?kind=retry&count=1", "/operations/new?kind=purge&count=1"),
     "/operations/new?kind=replay&count=1&event=thing.happened3",
 )
-"""Those of a list; of one event and one run come more."""
+"""Those of a list; of one event, one with a payload of 1 MiB, and one run come more."""
 
 
 def pages_of(client: FlaskClient, rows: int) -> list[str]:
     """Return what is asked for, without what is not there."""
     one = f"/events/e{rows // 2}"
     tabs = [f"{one}?tab={tab}" for tab in ("jobs", "chain", "audit", "replay")]
-    wanted = [*PAGES, one, *tabs, f"/chains/e{rows // 2}", "/runs/100"]
+    wanted = [*PAGES, one, *tabs, f"/events/e{rows}", f"/chains/e{rows // 2}", "/runs/100"]
     return [page for page in wanted if client.get(f"/condor{page}").status_code != 404]
 
 

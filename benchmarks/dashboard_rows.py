@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from flask_condor.bus import BUS
@@ -12,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import Engine
 
 WEEK = 7 * 86_400
+LARGE = 20
+"""How many of the newest events have a payload of 1 MiB."""
 NAMES, JOBS, FAILURES = 50, 20, 200
 SERIES = {
     "sqlite": "WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < :rows)",
@@ -61,6 +64,8 @@ def filled(url: str, rows: int, seconds: float = WEEK) -> Engine:
         ensure_schema(connection)
         series, values = SERIES[engine.dialect.name], {"rows": rows, "now": now, "seconds": float(seconds)}
         connection.execute(text(EVENTS.format(series=series)), values)
+        newest = [{"id": f"e{rows - number}", "payload": json.dumps({"text": "x" * 2**20})} for number in range(LARGE)]
+        connection.execute(text("UPDATE condor_events SET payload = :payload WHERE id = :id"), newest)
         for number in (0, 7):
             connection.execute(text(DELIVERIES.format(series=series, number=number)), values)
         for statement in (GROUPS, ATTEMPTS, COUNTS):
