@@ -136,7 +136,7 @@ LAYERS = (
     ("dashboard.reading.audited", "dashboard.reading.glance", "dashboard.reading.sizes"),
     ("dashboard.reading.payloads", "dashboard.search"),
     ("dashboard.reading.fired",),
-    ("dashboard.reading.chain",),
+    ("dashboard.reading.chain", "dashboard.side_panel"),
     ("dashboard.pages.chain",),
     ("dashboard.pages.event",),
     ("dashboard.own", "dashboard.reading.catalogue", "dashboard.trial"),

@@ -38,9 +38,10 @@ def test_rows_are_walked_and_opened_by_keys(page: Page) -> None:
     page.keyboard.press("k")
 
     expect(links.nth(1)).to_be_focused()
-    second = links.nth(1).get_attribute("href")
+    second = links.nth(1).get_attribute("data-panel")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**{second}")
+    page.wait_for_url(f"**/events?panel={second}")
+    expect(page.locator("#panel")).to_be_focused()
 
 
 @pytest.mark.parametrize(("key", "path"), [("o", "/"), ("e", "/events"), ("f", "/failures"), ("q", "/queue")])

@@ -22,6 +22,7 @@ from tests.browser.conftest import Visit
 SCREENS = {
     "overview": "/",
     "events": "/events",
+    "events-panel": "/events?panel={event}",
     "events-failed": "/events?status=failed&name=order.*",
     "event-payload": "/events/{event}",
     "event-jobs": "/events/{event}?tab=jobs",
@@ -31,6 +32,7 @@ SCREENS = {
     "event-raw": "/events/{event}?view=raw",
     "event-replay": "/events/{event}?tab=replay",
     "chain": "/chains/{event}",
+    "chain-panel": "/chains/{event}?panel={event}",
     "chain-timeline": "/chains/{event}?view=timeline",
     "chain-table": "/chains/{event}?view=table",
     "runs": "/runs",

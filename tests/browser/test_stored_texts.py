@@ -41,7 +41,9 @@ LISTS = (
     *("/", "/events", "/runs", "/runs?state=dead", "/failures", "/queue", "/queue?tab=scheduled", "/operations"),
     *("/operations/new?kind=purge&count=1", "/catalogue", "/ingress", "/system", "/system/doctor", "/system/audit"),
 )
-ARGUMENTS = ("q", "name", "event", "job", "error", "payload", "queue", "cursor", "status", "tab", "since", "order")
+ARGUMENTS = (
+    *("q", "name", "event", "job", "error", "payload", "queue", "cursor", "status", "tab", "since", "order", "panel"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +104,8 @@ def test_no_page_of_one_thing_runs_what_is_stored(attacked: Flask, url: str, pag
     wrong: list[tuple[str, list[str]]] = []
     for number, row in enumerate(rows):
         path = quote(row.id, safe="")
-        paths = (f"/events/{path}?tab={tabs[number % len(tabs)]}", f"/runs/{row.run}", f"/failures/{row.failure_id}")
-        for one in (paths[0], paths[1 + number % 2]):
+        others = (f"/runs/{row.run}", f"/failures/{row.failure_id}", f"/chains/{path}?panel={path}")
+        for one in (f"/events/{path}?tab={tabs[number % len(tabs)]}", others[number % len(others)]):
             if found := wrong_on(page, url + one):
                 wrong.append((one, found))
 

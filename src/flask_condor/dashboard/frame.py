@@ -23,6 +23,7 @@ from .links import carried
 from .links import changed
 from .links import is_ours
 from .links import link
+from .links import this_page
 from .links import this_path
 from .links import without_period
 from .message import keep_message
@@ -68,7 +69,7 @@ def environment() -> Environment:
         "base": base,
         "changed": changed,
         "form_token": form_token,
-        "here": lambda: changed(),
+        "here": this_page,
         "link": link,
         "may": may,
         "now": now,

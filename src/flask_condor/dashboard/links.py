@@ -32,7 +32,12 @@ def carried() -> dict[str, object]:
 
 def changed(**query: object) -> str:
     """Return the URL of this page with other arguments, from its first row on; those that are None are taken out."""
-    kept = {key: value for key, value in request.args.items() if key not in ("cursor", "format")}
+    return this_page(**{"cursor": None} | query)
+
+
+def this_page(**query: object) -> str:
+    """Return the same from the row on with which the page begins."""
+    kept = {key: value for key, value in request.args.items() if key != "format"}
     return with_query(this_path(), kept | query)
 
 

@@ -21,6 +21,7 @@ from ..reading.chain import ChainTree
 from ..reading.chain import Node
 from ..reading.chain import chain_of
 from ..routes import Routes
+from ..side_panel import panel_here
 
 routes = Routes()
 OF_RUN = ("id", "job", "run", "state", "attempt", "started_at", "finished_at")
@@ -35,13 +36,14 @@ def chain(id: str) -> Response:
         event = event_of(connection, id)
         if event is None:
             abort(404, "There is no such event: it was never stored, or was pruned long after it ended.")
-        found = chain_of(connection, event, now())
+        found, panel = chain_of(connection, event, now()), panel_here(connection)
     if view == "json":
         return Response(json.dumps(fields_of(found)), content_type="application/json")
     return shown(
         "condor/chain.html",
         title=f"Chain of {found.tops[0].event.name}" if found.tops else "Chain",
         chain=found,
+        panel=panel,
         view=view,
         most=MOST,
         marked=None if event.id == found.root_id else event.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 
 from flask import abort
 from flask import request
@@ -42,6 +43,7 @@ from ..shown_payload import ShownPayload
 from ..shown_payload import diff_of
 from ..shown_payload import is_revealed
 from ..shown_payload import schema_of
+from ..side_panel import panel_here
 from ..strip import strip_of
 from ..traces import parts_of
 from ..traces import summary_of
@@ -80,9 +82,7 @@ def stored_or_404(connection: Connection, id: str) -> Stored:
 
 def head_of(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str, t.Any]:
     """Return what stands above every tab."""
-    states: dict[str, int] = {}
-    for run in runs:
-        states[run.state] = states.get(run.state, 0) + 1
+    states = Counter(run.state for run in runs)
     trace, template = trace_of(connection, stored.id), manager().config.trace_url
     return {
         "event": stored,
@@ -140,7 +140,7 @@ def jobs_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[st
 
 
 def chain_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str, t.Any]:
-    return {"chain": chain_of(connection, stored, now()), "marked": stored.id}
+    return {"chain": chain_of(connection, stored, now()), "marked": stored.id, "panel": panel_here(connection)}
 
 
 def http_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str, t.Any]:

@@ -39,6 +39,7 @@ from ..search import SearchWrong
 from ..search import parameters_of
 from ..search import paths_of
 from ..shapes import iso
+from ..side_panel import panel_here
 
 if t.TYPE_CHECKING:
     from werkzeug.sansio.response import Response as AnyResponse
@@ -62,10 +63,12 @@ def events() -> Response:
         return exported(rows_of(asked, oldest_first=oldest_first), FIELDS, "events")
     with reading(log()) as connection:
         found = find(connection, asked, ROWS, place_here(), oldest_first=oldest_first)
+        panel = panel_here(connection)
     return shown(
         "condor/events.html",
         title="Events",
         found=found,
+        panel=panel,
         given=given,
         labels=LABELS,
         statuses=STATUSES,

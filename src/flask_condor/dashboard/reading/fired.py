@@ -227,7 +227,7 @@ STATES: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
 """The states of which an event in that status has deliveries, some of each, and those of which it has none."""
 
 
-def status_of(states: dict[str, int], *, is_orphan: bool) -> str:
+def status_of(states: t.Mapping[str, int], *, is_orphan: bool) -> str:
     """Return in a word what became of an event, whose deliveries are in *states*."""
     if not states:
         return "orphan" if is_orphan else "none"

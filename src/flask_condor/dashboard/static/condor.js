@@ -41,15 +41,17 @@
     if (count) $("#news").textContent = `${count} new ${count === 1 ? "row" : "rows"}, ${shownTime(new Date()).slice(11)}`;
   };
   document.addEventListener("htmx:before:request", (event) => {
-    const { request } = event.detail.ctx;
+    const { request, sourceElement } = event.detail.ctx;
+    if (sourceElement.id !== "main") return;
     if (document.hidden || paused) event.preventDefault();
     else if (tag) request.headers["If-None-Match"] = tag;
   });
   document.addEventListener("htmx:before:response", (event) => {
-    const { response } = event.detail.ctx;
+    const { response, sourceElement } = event.detail.ctx;
     const isOut = response.status === 401 || response.status === 403 || response.raw.redirected;
     if (isOut) { event.preventDefault(); setPaused(true, false); say("You are signed out: load the page anew."); }
     else if (response.status === 200) { tag = response.headers.get("ETag"); known = new Set(rowIds()); }
+    else if (sourceElement.id !== "main") { event.preventDefault(); location.assign(sourceElement.href); }
     else if (response.status !== 304) { event.preventDefault(); say(`Live update failed (${response.status}); it is tried again.`); }
   });
   document.addEventListener("htmx:after:swap", () => {
@@ -150,8 +152,13 @@
       if (form) $(confirmed ? "summary" : "button", confirmed ?? form).focus();
     },
   };
+  const escape = (from) => {
+    const menus = $$("details.menu[open]");
+    for (const menu of menus) { menu.open = false; $("summary", menu).focus(); }
+    if (!menus.length && !from.closest("input, select, textarea, dialog")) $("[data-closes]")?.click();
+  };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { for (const menu of $$("details.menu[open]")) { menu.open = false; $("summary", menu).focus(); } }
+    if (event.key === "Escape") escape(event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !keysAreOn()) return;
     if (event.target.closest("input, select, textarea, [contenteditable], dialog")) return;
     if (before === "g") {
