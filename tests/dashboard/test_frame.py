@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.dashboard.apps import ADA
 from tests.dashboard.apps import USERS
 from tests.dashboard.apps import make_app
+from tests.dashboard.apps import manager_of
+from tests.dashboard.test_events import store
 
 
 def test_a_period_of_ones_own_is_of_the_same_page_with_its_filters(tmp_path: Path) -> None:
@@ -20,3 +24,17 @@ def test_a_period_of_ones_own_is_of_the_same_page_with_its_filters(tmp_path: Pat
     assert 'action="/below/condor/system/audit"' in form
     assert 'name="actor" value="a&#34;b"' in form
     assert 'name="period"' not in form and 'name="cursor"' not in form
+
+
+@pytest.mark.parametrize(
+    ("path", "screen"),
+    [("/", "Overview"), ("/events/e1", "Events"), ("/chains/e1", "Events"), ("/system/audit", "System")],
+)
+def test_the_navigation_marks_the_screen_that_a_page_is_of(tmp_path: Path, path: str, screen: str) -> None:
+    app = make_app(tmp_path, users=USERS)
+    store(manager_of(app), {"id": "e1"})
+
+    page = app.test_client().get(f"/condor{path}", auth=ADA, base_url="http://a/below")
+
+    (side,) = re.findall(r'<nav class="side".*?</nav>', page.text, re.DOTALL)
+    assert re.findall(r'aria-current="page">([^<]+)', side) == [screen]

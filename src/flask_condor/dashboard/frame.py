@@ -51,6 +51,8 @@ NAVIGATION = (
     ("/system", "System", "s"),
 )
 """What the navigation leads to: the path, what it is called, and the key that follows a ``g``."""
+BELOW = {"/chains": "/events"}
+"""Pages with a path of their own that are of another's screen."""
 
 
 @cache
@@ -104,8 +106,15 @@ def frame_context() -> dict[str, t.Any]:
         "message": message(),
         "actor": actor(),
         "is_open": access().is_open,
-        "place": request.path.removeprefix(base().removeprefix(request.script_root)).split("/")[1:2],
+        "screen": screen_here(),
     }
+
+
+def screen_here() -> str:
+    """Return the path of the screen that this page is of, as the navigation has it."""
+    first = request.path.removeprefix(base().removeprefix(request.script_root)).split("/")[1:2]
+    path = f"/{first[0] if first else ''}"
+    return BELOW.get(path, path)
 
 
 def shown_error(status: int, heading: str, told: str, headers: Mapping[str, str] | None = None) -> Response:
