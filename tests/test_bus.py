@@ -19,6 +19,9 @@ from flask_condor.deliveries import reap
 from flask_condor.errors import ConfigInvalid
 from flask_condor.errors import EventIdTaken
 from flask_condor.errors import OperationRefused
+from flask_condor.gauges import Gauge
+from flask_condor.gauges import add_gauge
+from flask_condor.gauges import prune_gauges
 from flask_condor.lanes import find_lanes
 from flask_condor.models import audit
 from flask_condor.models import deliveries
@@ -40,6 +43,7 @@ from flask_condor.rates import prune_rates
 from flask_condor.rates import rebuild
 from flask_condor.rates import totals
 from flask_condor.retry import Retry
+from flask_condor.trend_models import gauges
 from flask_condor.upkeep import Upkeep
 from flask_condor.worker import Plan
 from flask_condor.worker import Worker
@@ -227,18 +231,21 @@ def test_only_what_is_on_the_bus_is_pruned(shop: EventsManager, blog: EventsMana
     assert buses_in(shop, events) == ["shop", "shop"] and buses_in(shop, deliveries) == ["shop"]
 
 
-def test_old_rates_and_workers_are_forgotten_by_bus(shop: EventsManager, blog: EventsManager) -> None:
+def test_old_rates_gauges_and_workers_are_forgotten_by_bus(shop: EventsManager, blog: EventsManager) -> None:
     for manager in (shop, blog):
         with manager.log.begin() as connection:
             add_runs(connection, [Finished("noted", "m:j", "done", 0.0, 0.0)])
+            add_gauge(connection, 0.0, Gauge(0, 0.0, 1))
             sign_in(connection, Presence.here(1, ()))
     with shop.log.begin() as connection:
         connection.execute(update(workers).values(seen_at=0.0))
 
     with blog.log.begin() as connection:
         prune_rates(connection, time.time(), HOURS_KEPT)
+        prune_gauges(connection, time.time())
         sign_in(connection, Presence.here(1, ()))
     assert buses_in(shop, rates) == ["blog", "shop", "shop"]
+    assert buses_in(shop, gauges) == ["shop", "shop"]
     assert buses_in(shop, workers) == ["blog", "shop"]
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateIndex
 from sqlalchemy.schema import CreateTable
 
 from . import edge_models as edge_models  # adds its tables to the metadata
+from . import trend_models as trend_models
 from .bus import BUS
 from .errors import SchemaMismatch
 from .models import VERSION

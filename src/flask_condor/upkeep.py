@@ -1,4 +1,4 @@
-"""The upkeep: what a worker does beside its jobs: fires schedules, and forgets what ended long ago."""
+"""The upkeep: what a worker does beside its jobs: fires schedules, notes gauges, and forgets what ended long ago."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from .event import Family
 from .event import Origin
 from .event import originate
 from .failures import prune_failures
+from .gauges import note_gauge
+from .gauges import prune_gauges
 from .line import tell
 from .log import clock
 from .log import write_event
@@ -43,6 +45,8 @@ FIRST_PRUNE = 10.0
 BETWEEN_PRUNES = 60.0
 """Seconds from the end of one pass over the log to the next."""
 BATCHES_A_TICK = 5
+BETWEEN_GAUGES = 20.0
+"""Seconds between two looks whether this minute has its gauge."""
 BETWEEN_FAILURES = 10.0
 """Seconds to wait after a failure."""
 
@@ -57,16 +61,17 @@ class Upkeep:
         self._manager = manager
         self._now = now
         self._fired_until = now() - GRACE
-        self._next_tick = -math.inf
+        self._next_tick = self._next_gauge = -math.inf
         self._prune: Prune | None = None
         self._next_prune = time.monotonic() + random.uniform(0, FIRST_PRUNE)
         self._pause_until = -math.inf
 
     def tick(self) -> None:
-        """Fire what is due by the clock, and prune a little now and then; log what fails, and never raise it."""
+        """Fire what is due by the clock, note the gauges, and prune a little; log what fails, and never raise it."""
         if time.monotonic() < self._pause_until:
             return
         self._attempt(self._fire_schedules)
+        self._attempt(self._note_gauge)
         self._attempt(self._prune_some)
 
     def _attempt(self, step: Callable[[], object]) -> bool:
@@ -125,6 +130,13 @@ class Upkeep:
             event_name=name,
         )
 
+    def _note_gauge(self) -> None:
+        if time.monotonic() < self._next_gauge:
+            return
+        with self._manager.log.begin("how the queue stands was not noted") as connection:
+            note_gauge(connection)
+        self._next_gauge = time.monotonic() + BETWEEN_GAUGES
+
     def _prune_some(self) -> None:
         if time.monotonic() < self._next_prune:
             return
@@ -142,6 +154,7 @@ class Upkeep:
 def begin_prune(connection: Connection, config: Config) -> Prune:
     now = clock(connection)
     prune_rates(connection, now, HOURS_KEPT)
+    prune_gauges(connection, now)
     prune_rejections(connection, now)
     retention = Retention.of(config, now)
     prune_failures(connection, now, retention.dead_before)

@@ -102,16 +102,31 @@ def bytes_of(size: float | None) -> str:
     return f"{size:.1f} TiB"
 
 
-def line_of(values: Sequence[float | None], width: int = 120, height: int = 28) -> str:
-    """Return the points of an SVG polyline that shows *values* from left to right, the highest on top, None as 0."""
-    heights = [value or 0 for value in values]
-    scale, step = (height - 2) / (max(heights, default=0) or 1), width / max(1, len(heights) - 1)
-    return " ".join(f"{at * step:.1f},{height - 1 - value * scale:.1f}" for at, value in enumerate(heights))
+def lines_of(values: Sequence[float | None], width: int = 120, height: int = 28) -> list[str]:
+    """Return the points of SVG polylines that show *values* from left to right, the highest on top.
+
+    A line ends where a value is None; a value that stands alone is a level line, as wide as there is room for one.
+    """
+    known = [value for value in values if value is not None]
+    scale, step = (height - 2) / (max(known, default=0) or 1), width / max(1, len(values) - 1)
+    found: list[list[tuple[float, float]]] = [[]]
+    for at, value in enumerate(values):
+        if value is None:
+            found.append([])
+        else:
+            found[-1].append((at * step, height - 1 - value * scale))
+    lines = [line if len(line) > 1 else level(*line[0], step / 2, width) for line in found if line]
+    return [" ".join(f"{x:.1f},{y:.1f}" for x, y in line) for line in lines]
 
 
-def area_of(values: Sequence[float | None], width: int = 120, height: int = 28) -> str:
-    """Return the points of the area below that line."""
-    return f"0,{height} {line_of(values, width, height)} {width},{height}"
+def level(x: float, y: float, reach: float, width: int) -> list[tuple[float, float]]:
+    return [(max(0.0, x - reach), y), (min(float(width), x + reach), y)]
+
+
+def area_of(line: str, height: int = 28) -> str:
+    """Return the points of the area below a line, given by its points."""
+    first, last = (line.split()[at].partition(",")[0] for at in (0, -1))
+    return f"{first},{height} {line} {last},{height}"
 
 
 def pretty(value: t.Any) -> str:
@@ -140,7 +155,7 @@ FILTERS = {
     "counted": counted,
     "iso": iso,
     "job": short_job,
-    "line": line_of,
+    "lines": lines_of,
     "percent": percent,
     "pretty": pretty,
     "span": span,

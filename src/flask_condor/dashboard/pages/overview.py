@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Sequence
 
-import msgspec
-
+from ...gauges import gauges_of
 from ...history import reading
-from ..figures import Change
-from ..figures import Chart
 from ..figures import Figures
-from ..figures import change_of
-from ..figures import change_of_share
 from ..figures import pace
-from ..figures import share
 from ..figures import throughput
 from ..frame import shown
 from ..here import log
@@ -22,9 +15,7 @@ from ..here import manager
 from ..here import now
 from ..here import redaction
 from ..links import link
-from ..query import Period
 from ..query import period
-from ..reading.glance import MOST
 from ..reading.glance import Waiting
 from ..reading.glance import count_fired
 from ..reading.glance import count_rejected
@@ -32,11 +23,11 @@ from ..reading.glance import fired_at
 from ..reading.glance import newest_failures
 from ..reading.glance import waiting
 from ..routes import Routes
-from ..shapes import ago
 from ..shapes import counted
-from ..shapes import percent
-from ..shapes import span
-from ..shapes import took
+from ..tiles import event_tile
+from ..tiles import queue_tiles
+from ..tiles import rate_tiles
+from ..tiles import up_to_most
 from ..traces import summary_of
 
 if t.TYPE_CHECKING:
@@ -44,8 +35,6 @@ if t.TYPE_CHECKING:
 
 routes = Routes()
 LISTED = 6
-SLOW_QUEUE = 60.0
-"""Seconds of waiting from which on the oldest delivery is marked."""
 
 
 @routes.page("/")
@@ -59,12 +48,13 @@ def overview() -> Response:
         queue = waiting(connection)
         failures = newest_failures(connection, LISTED)
         rejected = count_rejected(connection, chosen.since - 3600)
+        noted = gauges_of(connection, range(chosen.before.starts.start, chosen.starts.stop, chosen.width))
     chart, durations, hidden = throughput(figures), pace(figures), redaction()
     tiles = [event_tile(chosen, fired, fired_before), *rate_tiles(figures, before, chart, durations)]
     return shown(
         "condor/overview.html",
         title="Overview",
-        tiles=tiles + queue_tiles(queue),
+        tiles=tiles + queue_tiles(queue, noted, chosen),
         chart=chart,
         durations=durations,
         failing=figures.most_failing(),
@@ -74,112 +64,6 @@ def overview() -> Response:
         is_empty=not fired and not figures.runs(),
         width="minute" if chosen.width == 60 else "hour",
     )
-
-
-class Tile(msgspec.Struct, frozen=True, kw_only=True):
-    """A number that matters."""
-
-    label: str
-    value: str
-    change: Change | None = None
-    hint: str | None = None
-    values: Sequence[float | None] | None = None
-    """Over the period, for a line."""
-    href: str | None = None
-    kind: t.Literal["", "warning", "bad"] = ""
-
-
-def event_tile(chosen: Period, fired: Sequence[float], before: int) -> Tile:
-    is_whole = len(fired) <= MOST and before <= MOST
-    return Tile(
-        label="Events",
-        value=up_to_most(len(fired)),
-        change=change_of(len(fired), before) if is_whole else None,
-        values=spread(fired, chosen) if len(fired) <= MOST else None,
-        href=link("/events"),
-    )
-
-
-def spread(moments: Sequence[float], chosen: Period, parts: int = 40) -> list[int]:
-    """Return how many of *moments* are in each of so many parts of a period."""
-    counts, length = [0] * parts, chosen.until - chosen.since
-    for at in moments:
-        counts[min(parts - 1, int((at - chosen.since) / length * parts))] += 1
-    return counts
-
-
-def rate_tiles(figures: Figures, before: Figures, chart: Chart, durations: Chart) -> list[Tile]:
-    ok, retried, failed = (one["values"] for one in chart.series)
-    runs = [sum(counts) for counts in zip(ok, retried, failed, strict=True)]
-    shares = [ended_well(good, dead) for good, dead in zip(ok, failed, strict=True)]
-    bad = [all_runs - good for all_runs, good in zip(runs, ok, strict=True)]
-    return [
-        Tile(
-            label="Job runs",
-            value=counted(figures.runs()),
-            change=change_of(figures.runs(), before.runs()),
-            values=runs if figures.runs() else None,
-            href=link("/runs"),
-        ),
-        Tile(
-            label="Success rate",
-            value=percent(figures.success),
-            change=change_of_share(figures.success, before.success, up_is_good=True),
-            hint="of jobs that ended",
-            values=shares if figures.runs() else None,
-        ),
-        Tile(
-            label="Failure rate",
-            value=percent(figures.failure),
-            change=change_of_share(figures.failure, before.failure, up_is_good=False),
-            hint="of all attempts",
-            values=bad if figures.runs() else None,
-            href=link("/failures"),
-        ),
-        Tile(
-            label="p95 duration",
-            value=took(figures.p95),
-            change=change_of(figures.p95, before.p95, up_is_good=False),
-            values=durations.series[1]["values"],
-        ),
-    ]
-
-
-def ended_well(good: int, dead: int) -> float:
-    """Return the share of the jobs that ended well; all of them where none ended, so that its line does not drop."""
-    found = share(good, good + dead)
-    return 1.0 if found is None else found
-
-
-def queue_tiles(queue: Waiting) -> list[Tile]:
-    return [
-        Tile(
-            label="Queue depth",
-            value=up_to_most(queue.pending),
-            hint=f"{up_to_most(queue.dead)} dead",
-            href=link("/queue"),
-        ),
-        oldest_tile(queue.oldest_due),
-        Tile(
-            label="Workers",
-            value=counted(queue.workers),
-            hint="none has been seen" if queue.seen_at is None else f"last seen {ago(queue.seen_at)}",
-            kind="bad" if not queue.workers and queue.oldest_due is not None else "",
-            href=link("/queue"),
-        ),
-    ]
-
-
-def oldest_tile(due_at: float | None) -> Tile:
-    if due_at is None:
-        return Tile(label="Oldest waiting", value="–", hint="nothing is due")
-    late = now() - due_at
-    kind: t.Literal["warning", ""] = "warning" if late > SLOW_QUEUE else ""
-    return Tile(label="Oldest waiting", value=span(late), hint="since it was due", kind=kind)
-
-
-def up_to_most(count: int) -> str:
-    return counted(min(count, MOST), count > MOST)
 
 
 def health(queue: Waiting, rejected: int) -> list[tuple[str, str, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typing as t
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +11,9 @@ from sqlalchemy.engine import Connection
 
 from ...bus import ours
 from ...edge_models import rejections
+from ...gauges import MOST
+from ...gauges import count_some
+from ...gauges import oldest_due
 from ...log import clock
 from ...models import DEAD
 from ...models import PENDING
@@ -20,10 +21,6 @@ from ...models import deliveries
 from ...models import events
 from ...models import workers
 from ...presence import UNSEEN
-
-MOST = 10_000
-"""Up to how many rows are counted."""
-MOST_HEADS = 100
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -57,7 +54,6 @@ class Failed(msgspec.Struct, frozen=True):
 def waiting(connection: Connection) -> Waiting:
     """Return what waits now."""
     now = clock(connection)
-    due = min(heads(connection), default=None)
     alive, seen = connection.execute(
         select(func.count().filter(workers.c.seen_at > now - UNSEEN), func.max(workers.c.seen_at)).where(
             ours(connection, workers)
@@ -65,33 +61,11 @@ def waiting(connection: Connection) -> Waiting:
     ).one()
     return Waiting(
         count_some(connection, PENDING),
-        due if due is not None and due <= now else None,
+        oldest_due(connection, now),
         alive,
         seen,
         count_some(connection, DEAD),
     )
-
-
-def count_some(connection: Connection, condition: t.Any) -> int:
-    some = select(deliveries.c.id).where(condition, ours(connection, deliveries)).limit(MOST + 1).subquery()
-    return connection.scalar(select(func.count()).select_from(some)) or 0
-
-
-def heads(connection: Connection) -> Iterator[float]:
-    """Return when the first delivery of each queue and priority is due.
-
-    From one to the next by the index: the first of all, without these, would be looked for among all that waits.
-    """
-    columns = deliveries.c.queue, deliveries.c.priority, deliveries.c.due_at
-    first = select(*columns).where(PENDING, ours(connection, deliveries)).order_by(*columns).limit(1)
-    row = connection.execute(first).first()
-    for _ in range(MOST_HEADS):
-        if row is None:
-            return
-        yield row.due_at
-        same_queue = first.where(deliveries.c.queue == row.queue, deliveries.c.priority > row.priority)
-        found = connection.execute(same_queue).first()
-        row = found or connection.execute(first.where(deliveries.c.queue > row.queue)).first()
 
 
 def fired_at(connection: Connection, since: float, until: float) -> Sequence[float]:
