@@ -67,7 +67,7 @@ LAYERS = (
     ("bulk", "emitting", "operating"),
     ("lanes", "pauses"),
     ("forgetting", "muting", "presence"),
-    ("bulk_operations", "gauges"),
+    ("bulk_operations", "gauges", "waits"),
     ("bulk_worker",),
     ("upkeep",),
     ("manager",),

@@ -21,7 +21,6 @@ from flask_condor.errors import EventIdTaken
 from flask_condor.errors import OperationRefused
 from flask_condor.gauges import Gauge
 from flask_condor.gauges import add_gauge
-from flask_condor.gauges import prune_gauges
 from flask_condor.lanes import find_lanes
 from flask_condor.models import audit
 from flask_condor.models import deliveries
@@ -34,6 +33,7 @@ from flask_condor.presence import sign_in
 from flask_condor.presence import waiting_unseen
 from flask_condor.prune import Prune
 from flask_condor.prune import Retention
+from flask_condor.prune import prune_trends
 from flask_condor.rates import HOURS_KEPT
 from flask_condor.rates import Finished
 from flask_condor.rates import add_runs
@@ -44,7 +44,9 @@ from flask_condor.rates import rebuild
 from flask_condor.rates import totals
 from flask_condor.retry import Retry
 from flask_condor.trend_models import gauges
+from flask_condor.trend_models import waits
 from flask_condor.upkeep import Upkeep
+from flask_condor.waits import add_waits
 from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import event as on
@@ -236,16 +238,19 @@ def test_old_rates_gauges_and_workers_are_forgotten_by_bus(shop: EventsManager, 
         with manager.log.begin() as connection:
             add_runs(connection, [Finished("noted", "m:j", "done", 0.0, 0.0)])
             add_gauge(connection, 0.0, Gauge(0, 0.0, 1))
+            add_waits(connection, [("default", 0.1)])
             sign_in(connection, Presence.here(1, ()))
     with shop.log.begin() as connection:
         connection.execute(update(workers).values(seen_at=0.0))
+        connection.execute(update(waits).values(start=0))
 
     with blog.log.begin() as connection:
         prune_rates(connection, time.time(), HOURS_KEPT)
-        prune_gauges(connection, time.time())
+        prune_trends(connection, time.time())
         sign_in(connection, Presence.here(1, ()))
     assert buses_in(shop, rates) == ["blog", "shop", "shop"]
     assert buses_in(shop, gauges) == ["shop", "shop"]
+    assert buses_in(shop, waits) == ["shop", "shop"]
     assert buses_in(shop, workers) == ["blog", "shop"]
 
 

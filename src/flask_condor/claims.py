@@ -96,6 +96,9 @@ class Claim(msgspec.Struct, eq=False):
     """The row of its event in ``condor_events``."""
     was_lost: bool
     """Whether an earlier worker of it was lost."""
+    queue: str
+    waited: float
+    """For how many seconds it had been due."""
 
 
 class Catch(msgspec.Struct):
@@ -203,6 +206,8 @@ def start_or_park(
             due_at=row.due_at,
             event=event_rows[row.event_id],
             was_lost=row.worker is not None,
+            queue=row.queue,
+            waited=now - row.due_at,
         )
         for row, pair in zip(rows, pairs, strict=True)
         if pair in wish.pairs

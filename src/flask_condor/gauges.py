@@ -9,11 +9,8 @@ import typing as t
 from collections.abc import Iterator
 
 import msgspec
-from sqlalchemy import and_
 from sqlalchemy import case
-from sqlalchemy import delete
 from sqlalchemy import func
-from sqlalchemy import or_
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite
@@ -27,9 +24,7 @@ from .models import deliveries
 from .models import workers
 from .presence import UNSEEN
 from .rates import HOUR
-from .rates import HOURS_KEPT
 from .rates import MINUTE
-from .rates import MINUTES_KEPT
 from .trend_models import gauges
 
 if t.TYPE_CHECKING:
@@ -52,8 +47,6 @@ class Gauge(msgspec.Struct, frozen=True):
 
 
 NAMES = Gauge.__struct_fields__
-KEPT = {MINUTE: MINUTES_KEPT, HOUR: HOURS_KEPT}
-"""For how many seconds the rows of each width are kept."""
 
 
 def look(connection: Connection) -> Gauge:
@@ -115,7 +108,7 @@ def add_gauge(connection: Connection, at: float, gauge: Gauge) -> None:
     }
     adding = adding.on_conflict_do_update(index_elements=list(gauges.primary_key.columns), set_=highest)
     seen = msgspec.structs.asdict(gauge) | {"bus": bus_of(connection)}
-    rows = [seen | {"width": width, "start": int(at // width) * width} for width in KEPT]
+    rows = [seen | {"width": width, "start": int(at // width) * width} for width in (MINUTE, HOUR)]
     connection.execute(adding, rows)
 
 
@@ -128,9 +121,3 @@ def gauges_of(connection: Connection, starts: range) -> dict[int, Gauge]:
         gauges.c.start < starts.stop,
     )
     return {start: Gauge(*values) for start, *values in connection.execute(found)}
-
-
-def prune_gauges(connection: Connection, now: float) -> int:
-    """Delete the minutes older than 2 days and the hours older than 400, as of the rates; return how many rows."""
-    old = or_(*(and_(gauges.c.width == width, gauges.c.start < now - kept) for width, kept in KEPT.items()))
-    return connection.execute(delete(gauges).where(ours(connection, gauges), old)).rowcount

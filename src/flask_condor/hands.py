@@ -50,6 +50,7 @@ class Hands:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="condor")
         self._held: dict[int, Grip] = {}
         self._outcomes: deque[tuple[Grip, Outcome]] = deque()
+        self._begun: deque[tuple[Claim, float]] = deque()
         self._pace: float | None = None
 
     def __len__(self) -> int:
@@ -96,6 +97,10 @@ class Hands:
                 self._pace = seconds if self._pace is None else 0.9 * self._pace + 0.1 * seconds
         return outcomes
 
+    def begun(self) -> list[tuple[Claim, float]]:
+        """Return the claims whose jobs began since the last time, and for how many seconds each waited for a thread."""
+        return [self._begun.popleft() for _ in range(len(self._begun))]
+
     def hung(self) -> list[Grip]:
         """Return what has run for longer than its job may."""
         now = time.monotonic()
@@ -125,6 +130,7 @@ class Hands:
 
     def _do(self, grip: Grip) -> None:
         grip.began = time.monotonic()
+        self._begun.append((grip.claim, grip.began - grip.taken))
         try:
             self._outcomes.append((grip, self._run(grip.claim)))
         except BaseException:  # out of memory, say: no longer held, its lease runs out and it is run again

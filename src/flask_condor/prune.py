@@ -23,6 +23,12 @@ from .edge_models import rejections
 from .failures import forget_attempts
 from .models import deliveries
 from .models import events
+from .rates import HOUR
+from .rates import HOURS_KEPT
+from .rates import MINUTE
+from .rates import MINUTES_KEPT
+from .trend_models import gauges
+from .trend_models import waits
 
 if t.TYPE_CHECKING:
     from .config import Config
@@ -155,3 +161,13 @@ def prune_rejections(connection: Connection, now: float) -> int:
     """Delete the counts of refused requests that are older than 90 days; return how many rows."""
     old = rejections.c.start < now - REJECTIONS_KEPT
     return connection.execute(delete(rejections).where(ours(connection, rejections), old)).rowcount
+
+
+def prune_trends(connection: Connection, now: float) -> int:
+    """Delete the gauges and waits of minutes older than 2 days, and of hours older than 400; return how many rows."""
+    kept = {MINUTE: MINUTES_KEPT, HOUR: HOURS_KEPT}
+    count = 0
+    for table in (gauges, waits):
+        old = or_(*(and_(table.c.width == width, table.c.start < now - seconds) for width, seconds in kept.items()))
+        count += connection.execute(delete(table).where(ours(connection, table), old)).rowcount
+    return count

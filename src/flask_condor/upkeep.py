@@ -18,7 +18,6 @@ from .event import Origin
 from .event import originate
 from .failures import prune_failures
 from .gauges import note_gauge
-from .gauges import prune_gauges
 from .line import tell
 from .log import clock
 from .log import write_event
@@ -27,6 +26,7 @@ from .payload import from_json
 from .prune import Prune
 from .prune import Retention
 from .prune import prune_rejections
+from .prune import prune_trends
 from .rates import HOURS_KEPT
 from .rates import prune_rates
 from .schedule import GRACE
@@ -154,7 +154,7 @@ class Upkeep:
 def begin_prune(connection: Connection, config: Config) -> Prune:
     now = clock(connection)
     prune_rates(connection, now, HOURS_KEPT)
-    prune_gauges(connection, now)
+    prune_trends(connection, now)
     prune_rejections(connection, now)
     retention = Retention.of(config, now)
     prune_failures(connection, now, retention.dead_before)

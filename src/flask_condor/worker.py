@@ -31,8 +31,11 @@ from .presence import sign_out
 from .report import Report
 from .storable import Failure
 from .upkeep import Upkeep
+from .waits import add_waits
 
 if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from .claims import Claim
     from .manager import EventsManager
 
@@ -188,6 +191,7 @@ class Worker:
             with self._log.begin() as connection:
                 heartbeat(connection, [*self._hands.claims, *(outcome.claim for outcome in self._unwritten)])
                 be_seen(connection, self._presence)
+                self._write_waits(connection)
             self._beat_at = now + HEARTBEAT
         if now >= self._sweep_at:
             self._sweep()
@@ -199,6 +203,9 @@ class Worker:
             self._appetite.end_solitude(self._log)
             self._unreleased += self._hands.withdraw(SURPLUS)
             self._upkeep_at = now + UPKEEP
+
+    def _write_waits(self, connection: Connection) -> None:
+        add_waits(connection, [(one.queue, one.waited + seconds) for one, seconds in self._hands.begun()])
 
     def _sweep(self) -> None:
         """Take back what was lost; when the clock was set since the last time, all are to renew their leases first."""
@@ -271,6 +278,7 @@ class Worker:
                 release(connection, self._unreleased, started=False)
                 release(connection, [one for one in interrupted if one not in once], started=True)
                 sign_out(connection, self._presence)
+                self._write_waits(connection)
                 kept = finish(connection, self._unwritten)
             self._report.outcomes(self._unwritten, kept)
             if self._plan.once:

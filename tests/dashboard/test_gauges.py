@@ -13,10 +13,10 @@ from flask_condor import travel
 from flask_condor.gauges import Gauge
 from flask_condor.gauges import gauges_of
 from flask_condor.gauges import note_gauge
-from flask_condor.gauges import prune_gauges
 from flask_condor.models import deliveries
 from flask_condor.presence import Presence
 from flask_condor.presence import sign_in
+from flask_condor.prune import prune_trends
 from flask_condor.trend_models import gauges
 from flask_condor.upkeep import Upkeep
 from sqlalchemy import delete
@@ -130,7 +130,7 @@ def test_minutes_are_kept_for_2_days_and_hours_for_400(manager: EventsManager) -
         write_gauges(manager, *((int(NOW) - days * DAY, 0, 0.0, 1) for days in (1, 3, 399, 401)), width=width)
 
     with manager.log.begin() as connection:
-        pruned = prune_gauges(connection, NOW)
+        pruned = prune_trends(connection, NOW)
 
     with manager.log.read() as connection:
         kept = sorted((row.width, (int(NOW) - row.start) // DAY) for row in connection.execute(select(gauges)))

@@ -146,17 +146,29 @@ def throughput(figures: Figures) -> Chart:
 
 def pace(figures: Figures) -> Chart:
     """Return how long runs took, over time."""
-    all_buckets = [span.buckets for span in figures.spans.values()]
-    found = [percentiles(buckets, (0.5, 0.95)) if buckets else (None, None) for buckets in all_buckets]
+    buckets = {start: span.buckets for start, span in figures.spans.items()}
+    told = "Half of the runs took up to {}, 95 % up to {}."
+    return percentiles_of(buckets, told, "No run ended in this time.")
+
+
+def delay(waits: Mapping[int, Mapping[int, int]]) -> Chart:
+    """Return for how long queued jobs had been due when they began, over time.
+
+    :param waits: how many fell into each class, by when their minute or hour began.
+    """
+    told = "Half of the queued jobs began within {} of being due, 95 % within {}."
+    return percentiles_of(waits, told, "No queued job began in this time.")
+
+
+def percentiles_of(buckets: Mapping[int, Mapping[int, int]], told: str, nothing: str) -> Chart:
+    """Return the percentiles of durations over time, summed up by *told*, or by *nothing* where there are none."""
+    found = [percentiles(counts, (0.5, 0.95)) if counts else (None, None) for counts in buckets.values()]
     values = {"p50": [p50 for p50, _ in found], "p95": [p95 for _, p95 in found]}
-    merged = added(all_buckets)
-    summary = "No run ended in this time."
-    if merged:
-        p50, p95 = percentiles(merged, (0.5, 0.95))
-        summary = f"Half of the runs took up to {took(p50)}, 95 % up to {took(p95)}."
+    merged = added(buckets.values())
+    summary = told.format(*map(took, percentiles(merged, (0.5, 0.95)))) if merged else nothing
     colours = {"p50": "--series-a", "p95": "--series-b"}
     series = [{"label": name, "colour": colours[name], "values": numbers} for name, numbers in values.items()]
-    return Chart(list(figures.spans), series, False, "s", summary)
+    return Chart(list(buckets), series, False, "s", summary)
 
 
 def added(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:

@@ -48,6 +48,11 @@ class Period(msgspec.Struct, frozen=True):
     """That of :data:`PERIODS`, or "custom"."""
 
     @property
+    def unit(self) -> str:
+        """What it is shown by."""
+        return "minute" if self.width == MINUTE else "hour"
+
+    @property
     def before(self) -> Period:
         """The period of the same length before this one."""
         length = self.until - self.since

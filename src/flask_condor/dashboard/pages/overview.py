@@ -62,7 +62,7 @@ def overview() -> Response:
         failures=[(one, summary_of(hidden, one.error)) for one in failures],
         health=health(queue, rejected),
         is_empty=not fired and not figures.runs(),
-        width="minute" if chosen.width == 60 else "hour",
+        width=chosen.unit,
     )
 
 

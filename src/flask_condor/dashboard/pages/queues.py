@@ -16,7 +16,9 @@ from ...pauses import Pause
 from ...pauses import pause
 from ...pauses import pauses_of
 from ...pauses import resume
+from ...waits import waits_over_time
 from ..export import exported
+from ..figures import delay
 from ..frame import back
 from ..frame import shown
 from ..here import actor
@@ -27,6 +29,7 @@ from ..links import changed
 from ..query import choice
 from ..query import cursor
 from ..query import cursor_of
+from ..query import period
 from ..query import text
 from ..query import wants
 from ..reading.backlog import MOST
@@ -59,7 +62,7 @@ FIELDS = ("delivery", "event", "name", "job", "queue", "priority", "attempt", "d
 @routes.page("/queue")
 def queue() -> Response:
     """Show it."""
-    tab, chosen = choice("tab", TABS) or "waiting", text("queue")
+    tab, chosen, time = choice("tab", TABS) or "waiting", text("queue"), period()
     with reading(log()) as connection:
         lanes, running = list(lanes_of(connection)), running_of(connection)
         listed = [lane for lane in lanes if chosen in (None, lane[0])]
@@ -68,6 +71,7 @@ def queue() -> Response:
         rows = rows_of(connection, tab, listed, running, most=PAGE + 1)
         queues, paused = queues_of(connection, lanes, running), pauses_of(connection)
         waits, workers = waits_of(connection, listed), workers_of(connection, running)
+        begun = waits_over_time(connection, time.starts, chosen)
     is_cut = tab != "running" and len(rows) > PAGE
     rows = rows[:PAGE] if is_cut else rows
     names = names_of(paused)
@@ -88,6 +92,8 @@ def queue() -> Response:
         due=sum(waits),
         most=MOST,
         oldest=oldest_of(queues, chosen),
+        delay=delay(begun),
+        width=time.unit,
         workers=workers,
         alive=any(one.is_alive for one in workers),
     )
