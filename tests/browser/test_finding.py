@@ -75,6 +75,21 @@ def test_the_search_field_takes_qualifiers(dashboard: str, visit: Callable[..., 
     assert set(page.locator(NAMES).all_inner_texts()) == {"order.placed"}
 
 
+def test_the_search_field_suggests_values_after_other_words_too(dashboard: str, visit: Callable[..., Visit]) -> None:
+    visited = visit()
+    page = visited.page
+    page.goto(f"{dashboard}/")
+    suggested = page.locator("#search-hints option")
+    values = "options => options.map(option => option.value)"
+
+    assert "name:order.placed" in suggested.evaluate_all(values)
+    page.get_by_label("Search events and runs").fill('name:"a b" status:failed err')
+    assert 'name:"a b" status:failed error:GatewayTimeout' in suggested.evaluate_all(values)
+    page.get_by_label("Search events and runs").fill("er")
+
+    assert "error:GatewayTimeout" in suggested.evaluate_all(values) and visited.troubles == []
+
+
 def test_a_search_that_means_nothing_says_what_to_type_instead(dashboard: str, visit: Callable[..., Visit]) -> None:
     page = visit().page
     page.goto(f"{dashboard}/")

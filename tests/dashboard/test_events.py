@@ -343,6 +343,13 @@ def test_a_state_in_the_search_leads_to_the_runs(person: Person) -> None:
     assert "state: is of runs, which error: does not" in person.open("/search?q=state:dead+error:X", 400)
 
 
+def test_a_worker_in_the_search_leads_to_its_runs(person: Person) -> None:
+    led = person.client.get("/condor/search?q=worker:host:7:ab+job:send").location
+
+    assert led == "/condor/runs?job=send&worker=host%3A7%3Aab"
+    assert "worker: is of runs, which root: does not" in person.open("/search?q=worker:a+root:b", 400)
+
+
 def test_all_events_of_a_name_can_be_replayed_as_an_operation(person: Person) -> None:
     store(person.manager, {"name": "paid", "fired_at": time.time()})
 

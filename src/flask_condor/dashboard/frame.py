@@ -33,6 +33,7 @@ from .query import QueryWrong
 from .query import period
 from .query import poll_seconds
 from .same_site import form_token
+from .suggestions import suggestions
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,11 +90,11 @@ def shown(template: str, *, title: str, status: int = 200, **context: t.Any) -> 
 
     :param title: of the page. :param context: what the template names.
     """
-    text = environment().get_template(template).render(title=title, **frame_context(), **context)
+    text = environment().get_template(template).render(title=title, **frame_context(status), **context)
     return Response(text.encode("utf-8", "backslashreplace"), status, content_type="text/html; charset=utf-8")
 
 
-def frame_context() -> dict[str, t.Any]:
+def frame_context(status: int) -> dict[str, t.Any]:
     """Return what the frame itself shows; a period or interval that means nothing has a page of its own."""
     try:
         shown_period, seconds = period(), poll_seconds()
@@ -107,6 +108,7 @@ def frame_context() -> dict[str, t.Any]:
         "actor": actor(),
         "is_open": access().is_open,
         "screen": screen_here(),
+        "suggestions": suggestions(has_log=status < 500),
     }
 
 

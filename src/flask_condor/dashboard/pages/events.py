@@ -33,6 +33,7 @@ from ..reading.fired import Place
 from ..reading.fired import find
 from ..reading.runs import STATES
 from ..routes import Routes
+from ..search import OF_RUNS
 from ..search import SOURCES
 from ..search import STATUSES
 from ..search import SearchWrong
@@ -98,7 +99,7 @@ def search() -> AnyResponse:
     except SearchWrong as error:
         raise QueryWrong(str(error)) from error
     refuse_secrets(wanted.get("payload"))
-    if "state" in wanted:
+    if wanted.keys() & set(OF_RUNS):
         return Response(status=303, headers={"Location": runs_url(wanted)})
     if list(wanted) == ["id"]:
         return Response(status=303, headers={"Location": link("/events", wanted["id"])})
@@ -107,13 +108,15 @@ def search() -> AnyResponse:
 
 
 def runs_url(wanted: Mapping[str, str]) -> str:
-    """Return the URL of the runs in a state: it is what runs have, as events have a status."""
-    others = wanted.keys() - {"state", "name", "job"}
+    """Return the URL of the runs in a state, or of a worker: it is what runs have, as events have a status."""
+    others = wanted.keys() - {*OF_RUNS, "name", "job"}
     if others:
-        raise QueryWrong(f"state: is of runs, which {sorted(others)[0]}: does not tell apart. Type status: for events.")
-    if wanted["state"] not in STATES:
-        raise QueryWrong(f"state:{shorten_repr(wanted['state'])} is none of: {', '.join(STATES)}.")
-    return link("/runs", event=wanted.get("name"), job=wanted.get("job"), state=wanted["state"])
+        asked = next(key for key in OF_RUNS if key in wanted)
+        raise QueryWrong(f"{asked}: is of runs, which {min(others)}: does not tell apart. Type status: for events.")
+    state = wanted.get("state")
+    if state is not None and state not in STATES:
+        raise QueryWrong(f"state:{shorten_repr(state)} is none of: {', '.join(STATES)}.")
+    return link("/runs", event=wanted.get("name"), job=wanted.get("job"), state=state, worker=wanted.get("worker"))
 
 
 def with_mark(url: str) -> str:

@@ -127,6 +127,14 @@
     if (event.target.closest("[data-all]")) for (const box of $$("input[type=checkbox][name=id]")) box.checked = event.target.checked;
   });
 
+  // Suggestions, for the second word, too: the browser compares each with all that is typed.
+  const hints = $$("#search-hints option");
+  const suggested = hints.map((hint) => hint.value);
+  $("#search").addEventListener("input", ({ target }) => {
+    const [others] = target.value.match(/^(?:(?:[^\s"]|"(?:[^"\\]|\\.)*")*\s+)*/);
+    hints.forEach((hint, at) => { hint.value = others + suggested[at]; });
+  });
+
   // Keys, which can be switched off.
   let before = "";
   const keysAreOn = () => store.get("keys") !== "off";
