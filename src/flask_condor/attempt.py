@@ -17,6 +17,9 @@ from .errors import CondorError
 from .errors import EventLoop
 from .errors import shorten_repr
 from .job import Rules
+from .logged_lines import LoggedLines
+from .logged_lines import gathered
+from .logged_lines import watch_records
 from .payload import to_json
 from .retry import AttemptFailed
 from .rows import event_from
@@ -44,6 +47,8 @@ class Attempts:
         self._pid = os.getpid()
         self._marker = Marker() if replaceable else None
         self._jobs: dict[Pair, Job] = {}
+        self._logged: dict[Claim, LoggedLines] = {}
+        watch_records()
         self.look_up()
 
     @property
@@ -68,6 +73,15 @@ class Attempts:
 
     def run(self, claim: Claim) -> Outcome:
         """Run the job, and return what came of it; only a child that the job forked does not return."""
+        with gathered() as lines:
+            self._logged[claim] = lines
+            try:
+                outcome = self._run(claim)
+            finally:
+                del self._logged[claim]
+        return with_lines(outcome, lines)
+
+    def _run(self, claim: Claim) -> Outcome:
         began = time.perf_counter()
         try:
             result, error = as_json(self._call(claim)), None
@@ -89,6 +103,10 @@ class Attempts:
         if rules.at_most_once or claim.attempt >= rules.retry.max_attempts:
             return Outcome(claim, "dead", seconds, failure=failure)
         return Outcome(claim, "failed", seconds, failure=failure, wait=rules.retry.wait_after(claim.attempt))
+
+    def overrun(self, claim: Claim, seconds: float, failure: Failure) -> Outcome:
+        """Return the outcome of an attempt that still runs and is given up, with what it has logged so far."""
+        return with_lines(self.failed(claim, seconds, failure), self._logged.get(claim))
 
     def lost_for_good(self, pair: Pair, attempt: int, losses: int, *, alone: bool) -> bool:
         """Tell whether a delivery whose worker was lost is dead: its job may have killed that worker.
@@ -120,6 +138,11 @@ class Attempts:
             os._exit(1)
         if os.getcwd() != self._home:
             os.chdir(self._home)
+
+
+def with_lines(outcome: Outcome, lines: LoggedLines | None) -> Outcome:
+    text = None if lines is None else lines.text
+    return outcome if text is None else msgspec.structs.replace(outcome, lines=text)
 
 
 def put_off(outcome: Outcome, error: BaseException) -> Outcome:

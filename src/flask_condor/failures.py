@@ -25,6 +25,7 @@ from sqlalchemy.engine import Connection
 
 from .bus import bus_of
 from .bus import ours
+from .kept_lines import forget_lines
 from .models import attempts
 from .models import failure_counts
 from .models import failures
@@ -138,9 +139,10 @@ def row_of(one: Failed, failure_id: int) -> dict[str, t.Any]:
 
 
 def forget_attempts(connection: Connection, delivery_ids: Collection[int]) -> None:
-    """Delete the attempts of deliveries that are deleted."""
+    """Delete the attempts of deliveries that are deleted, with what they logged."""
     if delivery_ids:
         connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(delivery_ids)))
+        forget_lines(connection, delivery_ids)
 
 
 def prune_failures(connection: Connection, now: float, before: float | None) -> None:

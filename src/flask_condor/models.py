@@ -195,6 +195,15 @@ attempts = Table(
 """The attempts that did not succeed; the last one of a delivery is in its own row too. ``outcome`` is failed (to be
 tried again), dead or lost. ``attempt`` begins anew when a delivery is retried, so it is no key."""
 
+run_lines = Table(
+    "condor_run_lines",
+    metadata,
+    Column("delivery_id", Serial, primary_key=True, autoincrement=False),
+    Column("ended_at", Double, primary_key=True),
+    Column("lines", Text, nullable=False),
+)
+"""What a run wrote to Python's log, if anything: ``ended_at`` is that of its attempt, or of its delivery."""
+
 failures = Table(
     "condor_failures",
     metadata,

@@ -15,6 +15,9 @@ KEYS = (
 )
 """The words that make a key secret when nothing is configured."""
 
+KEY = re.compile(r"""(?P<mark>["']?)\b(?P<key>[A-Za-z_][\w-]{0,63})(?P=mark)\s{0,3}[:=]\s{0,3}""")
+"""What stands before the value in ``key=value`` or ``"key": "value"``."""
+VALUE = re.compile(r"""[frb]?("[^"\n]*"|'[^'\n]*')|[^\s,;&)}\]]+""")
 DEEPEST = 100
 MOST_KNOWN = 1000
 """How many keys are remembered, as most come again and again."""
@@ -52,6 +55,17 @@ class Redaction:
         """Return *text*, such as the ``repr`` of an object, or :data:`HIDDEN` when it names a key that is hidden."""
         keys = re.findall(r"[\w-]+(?=['\"]?\s*[:=])", text)
         return HIDDEN if any(self.hides(key) for key in keys) else text
+
+    def of_lines(self, text: str) -> str:
+        """Return *text*, such as an error or a line of a log, without the values that stand beside a secret key."""
+        parts, at, kept = [], 0, 0
+        while found := KEY.search(text, at):
+            at = found.end()
+            value = VALUE.match(text, at) if self.hides(found["key"]) else None
+            if value is not None:
+                parts += [text[kept:at], HIDDEN]
+                at = kept = value.end()
+        return "".join([*parts, text[kept:]])
 
     def _of(self, value: t.Any, room: int) -> t.Any:
         if room == 0:

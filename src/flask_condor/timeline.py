@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from .bus import ours
+from .kept_lines import lines_of
 from .models import attempts
 from .models import deliveries
 
@@ -32,6 +33,8 @@ class Step(msgspec.Struct, frozen=True):
     failure_id: int | None
     next_at: float | None = None
     """When the following one began, or is due; None when none follows."""
+    lines: str | None = None
+    """What the job logged."""
 
     @property
     def seconds(self) -> float | None:
@@ -59,14 +62,22 @@ def attempts_of(
     steps: dict[int, list[Step]] = {id: [] for id in runs}
     for id, *values in reversed(connection.execute(kept.order_by(attempts.c.id.desc()).limit(MOST)).all()):
         steps[id].append(Step(*values))
-    return {id: with_waits([*steps[id], *last_of(row, steps[id])], row) for id, row in runs.items()}
+    lines = lines_of(connection, list(runs))
+    for id, row in runs.items():
+        told = [with_lines(step, lines.get((id, step.ended_at or 0.0))) for step in (*steps[id], *last_of(row))]
+        steps[id] = with_waits(told, row)
+    return steps
 
 
-def last_of(row: t.Any, kept: list[Step]) -> list[Step]:
+def last_of(row: t.Any) -> list[Step]:
     """Return the attempt that only the delivery's own row tells of: one that runs, or that is done."""
     if row.state not in ("running", "done") or row.started_at is None:
         return []
     return [Step(row.attempt, row.state, row.started_at, row.finished_at, row.worker, None, None)]
+
+
+def with_lines(step: Step, lines: str | None) -> Step:
+    return step if lines is None else msgspec.structs.replace(step, lines=lines)
 
 
 def with_waits(steps: list[Step], row: t.Any) -> list[Step]:

@@ -181,7 +181,7 @@ class Worker:
             self._hands.give_up(grip.claim)
             seconds = time.monotonic() - t.cast(float, grip.began)
             text = f"the job ran for longer than its timeout of {grip.limit:g} s, and is given up"
-            self._unwritten.append(self._attempts.failed(grip.claim, seconds, Failure("JobTimeout", "", text)))
+            self._unwritten.append(self._attempts.overrun(grip.claim, seconds, Failure("JobTimeout", "", text)))
             self.is_broken = True
             self._begin_to_end(self._plan.grace)
 

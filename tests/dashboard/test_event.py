@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,22 @@ def test_every_tab_shows_its_part_escaped_and_without_secrets(manager: EventsMan
     assert "Ada &lt;b&gt;" in pages["payload"] and "[redacted]" in pages["payload"]
     assert "ValueError: no such &lt;i&gt;address" in pages["jobs"] and "<svg" in pages["jobs"]
     assert "did not come over HTTP" in pages["http"] and "Nobody did anything" in pages["audit"]
+
+
+def test_what_a_job_logged_stands_under_its_attempt_escaped_and_without_secrets(manager: EventsManager) -> None:
+    def logs(event: Event[Any], ctx: Context) -> None:
+        logging.getLogger("shop").warning("<b>billed</b> token=t0k")
+
+    manager.register("order.billed", logs, run="queued")
+    id = manager.fire(Event("order.billed")).id
+    run_queue(manager, check=False)
+    person = Person(manager)
+
+    pages = [person.open(f"/events/{id}?tab=jobs"), person.open("/runs/1")]
+
+    for page in pages:
+        assert page.count("Log lines") == 1 and "t0k" not in page
+        assert "WARNING shop: &lt;b&gt;billed&lt;/b&gt; token=[redacted]" in page
 
 
 def test_what_was_noted_of_an_event_is_shown_without_secrets(manager: EventsManager) -> None:

@@ -16,7 +16,6 @@ from flask_condor import Event
 from flask_condor.dashboard.reading.differences import Difference
 from flask_condor.dashboard.reading.differences import compared
 from flask_condor.dashboard.traces import parts_of
-from flask_condor.dashboard.traces import without_secrets
 from flask_condor.models import audit
 from flask_condor.models import deliveries
 from flask_condor.redaction import Redaction
@@ -250,4 +249,4 @@ def test_a_trace_folds_what_is_not_of_the_app_and_hides_secrets() -> None:
     ],
 )
 def test_a_value_beside_a_secret_key_is_hidden_in_a_text(text: str, expected: str) -> None:
-    assert without_secrets(Redaction(), text) == expected
+    assert Redaction().of_lines(text) == expected

@@ -26,6 +26,15 @@ if t.TYPE_CHECKING:
     from ..history import Relative
     from ..history import Run
     from ..history import Stored
+    from ..timeline import Step
+
+    class Logged(t.TypedDict):
+        """What one attempt logged."""
+
+        attempt: int
+        ended_at: str | None
+        lines: list[str]
+
 
 MOST = 50
 """How many events of a family are shown."""
@@ -47,18 +56,22 @@ def show_one(id: str, full: bool, is_json: bool) -> None:
     from ..history import family_of
     from ..history import reading
     from ..history import runs_of
+    from ..timeline import attempts_of
 
     with reading(manager_here().log) as connection:
         event = find(connection, id)
         runs, family = runs_of(connection, event.id), family_of(connection, event, MOST)
+        attempts = attempts_of(connection, [run.id for run in runs], shown=0)
     event, runs = without_secrets(event, runs)
+    logged = {id: logged_in(steps) for id, steps in attempts.items()}
     if is_json:
-        click.echo(json.dumps(fields_of(event, runs, family)))
+        click.echo(json.dumps(fields_of(event, runs, family, logged)))
         return
     show_event(event)
     show(False, HEADERS, map(cells_of, runs), "No deliveries.")
     for run in runs:
         show_end(run, full=full)
+        show_logged(run, logged.get(run.id, []))
     if family.count > 1:
         click.echo("\nChain:")
         for line in tree_of(family, event.id):
@@ -90,6 +103,16 @@ def without_secrets(event: Stored, runs: list[Run]) -> tuple[Stored, list[Run]]:
     replace = msgspec.structs.replace
     return replace(event, payload=shown(event.payload)), [
         run if run.result is None else replace(run, result=shown(run.result)) for run in runs
+    ]
+
+
+def logged_in(steps: list[Step]) -> list[Logged]:
+    """Return what the attempts of a run logged, those that did, without its secrets."""
+    hiding = redaction_by(manager_here().config.redact_keys)
+    found = [(step.number, step.ended_at, step.lines) for step in steps if step.lines is not None]
+    return [
+        {"attempt": number, "ended_at": iso_time(at), "lines": hiding.of_lines(lines).split("\n")}
+        for number, at, lines in found
     ]
 
 
@@ -138,6 +161,14 @@ def show_end(run: Run, *, full: bool) -> None:
         click.echo(f"\nResult of {run.id}: {pretty(value_of(run.result))}")
 
 
+def show_logged(run: Run, logged: list[Logged]) -> None:
+    """Print what the attempts of a delivery logged."""
+    for one in logged:
+        click.echo(f"\nLog of {run.id}, attempt {one['attempt']}:")
+        for line in one["lines"]:
+            click.echo(f"  {cell_of(line)}")
+
+
 def tree_of(family: Family, marked: str) -> Iterable[str]:
     """Return the lines of a family: each event below the one that caused it, or below the root when that is not shown.
 
@@ -172,7 +203,7 @@ def told_of(member: Relative) -> str:
     return cell_of("  ".join(word for word in (member.name, member.id, states) if word))
 
 
-def fields_of(event: Stored, runs: list[Run], family: Family) -> dict[str, object]:
+def fields_of(event: Stored, runs: list[Run], family: Family, logged: dict[int, list[Logged]]) -> dict[str, object]:
     """Return all of it for JSON."""
     import msgspec
 
@@ -189,7 +220,10 @@ def fields_of(event: Stored, runs: list[Run], family: Family) -> dict[str, objec
         "is_replayable": bool(event.is_replayable),
         "is_orphan": bool(event.is_orphan),
         "is_redacted": bool(event.is_redacted),
-        "deliveries": [fields | {"result": value_of(run.result)} for fields, run in zip(deliveries, runs, strict=True)],
+        "deliveries": [
+            fields | {"result": value_of(run.result), "log": logged.get(run.id, [])}
+            for fields, run in zip(deliveries, runs, strict=True)
+        ],
         "chain": [asdict(member) | {"fired_at": iso_time(member.fired_at)} for member in family.members],
         "chain_count": family.count,
     }

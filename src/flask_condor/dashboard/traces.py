@@ -8,18 +8,15 @@ from itertools import groupby
 
 import msgspec
 
-from ..redaction import HIDDEN
 from ..top_frame import is_own
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..redaction import Redaction
+    from ..timeline import Step
 
 FRAME = re.compile(r'  File "(?P<path>[^"\n]*)", line \d+')
-KEY = re.compile(r"""(?P<mark>["']?)\b(?P<key>[A-Za-z_][\w-]{0,63})(?P=mark)\s{0,3}[:=]\s{0,3}""")
-"""What stands before the value in ``key=value`` or ``"key": "value"``."""
-VALUE = re.compile(r"""[frb]?("[^"\n]*"|'[^'\n]*')|[^\s,;&)}\]]+""")
 PACKAGES = re.compile(r"(?:site|dist)-packages[/\\](\w+)")
 
 
@@ -34,27 +31,39 @@ class Part(msgspec.Struct, frozen=True):
     """Whose code they are of."""
 
 
-def without_secrets(redaction: Redaction, text: str) -> str:
-    """Return *text* with the values hidden that stand beside a secret key."""
-    parts, at, kept = [], 0, 0
-    while found := KEY.search(text, at):
-        at = found.end()
-        value = VALUE.match(text, at) if redaction.hides(found["key"]) else None
-        if value is not None:
-            parts += [text[kept:at], HIDDEN]
-            at = kept = value.end()
-    return "".join([*parts, text[kept:]])
+class Told(msgspec.Struct, frozen=True):
+    """An attempt as it is shown."""
+
+    step: Step
+    summary: str
+    """Of its error."""
+    trace: list[Part]
+    lines: str
+    """What it logged."""
 
 
 def summary_of(redaction: Redaction, text: str | None) -> str:
     """Return the first line of an error."""
-    return without_secrets(redaction, (text or "").partition("\n")[0])
+    return redaction.of_lines((text or "").partition("\n")[0])
 
 
 def parts_of(redaction: Redaction, text: str | None) -> list[Part]:
     """Return the traceback of an error, without the first line that only names it."""
-    rest = without_secrets(redaction, (text or "").partition("\n")[2])
+    rest = redaction.of_lines((text or "").partition("\n")[2])
     return [part_of(is_folded, list(lines)) for is_folded, lines in groupby(frames_in(rest), key=lambda one: one[0])]
+
+
+def told_of(redaction: Redaction, steps: Iterable[Step]) -> list[Told]:
+    """Return what can be shown of each attempt."""
+    return [
+        Told(
+            one,
+            summary_of(redaction, one.error),
+            parts_of(redaction, one.error),
+            redaction.of_lines(one.lines or ""),
+        )
+        for one in steps
+    ]
 
 
 def frames_in(text: str) -> Iterable[tuple[bool, str]]:

@@ -47,6 +47,7 @@ from ..side_panel import panel_here
 from ..strip import strip_of
 from ..traces import parts_of
 from ..traces import summary_of
+from ..traces import told_of
 
 if t.TYPE_CHECKING:
     from flask import Response
@@ -129,7 +130,7 @@ def jobs_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[st
             {
                 "run": run,
                 "bars": strip_of(steps.get(run.id, []), at),
-                "steps": [(s, summary_of(hide, s.error), parts_of(hide, s.error)) for s in steps.get(run.id, [])],
+                "steps": told_of(hide, steps.get(run.id, [])),
                 "error": summary_of(hide, run.error),
                 "trace": parts_of(hide, run.error),
                 "result": hide.of(value_of(run.result)),

@@ -44,6 +44,7 @@ from ..shapes import iso
 from ..strip import strip_of
 from ..traces import parts_of
 from ..traces import summary_of
+from ..traces import told_of
 
 if t.TYPE_CHECKING:
     from flask import Response
@@ -151,7 +152,7 @@ def run(id: int) -> Response:
         run=row,
         state=Listed(*(getattr(row, field) for field in Listed.__struct_fields__)).shown_state(at),
         worker=(row.worker or "").removesuffix(ALONE) or None,
-        steps=[(step, summary_of(hide, step.error), parts_of(hide, step.error)) for step in steps],
+        steps=told_of(hide, steps),
         bars=strip_of(steps, at),
         error=summary_of(hide, row.error),
         trace=parts_of(hide, row.error),
