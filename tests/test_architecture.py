@@ -38,7 +38,6 @@ LAYERS = (
     ("config", "drops", "due", "faults", "models", "own_code", "payload", "retry", "storable"),
     ("context", "database", "edge_models", "family", "firings", "rates", "trend_models"),
     ("kept_lines", "logged_lines"),
-    ("context", "database", "edge_models", "family", "firings", "rates"),
     ("failures",),
     ("schema",),
     ("counting",),
