@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -39,6 +41,22 @@ def test_a_worker_that_signs_in_forgets_those_not_seen_for_a_day(durable_manager
         sign_in(connection, here)
 
         assert set(connection.scalars(select(workers.c.id))) == {"away", here.id}
+
+
+def test_a_worker_is_written_down_with_the_version_that_it_runs(durable_manager: EventsManager) -> None:
+    with durable_manager.log.begin() as connection:
+        sign_in(connection, Presence.here(1, ()))
+
+        assert connection.scalars(select(workers.c.version)).all() == [version("Flask-Condor")]
+
+
+def test_from_sources_that_are_not_installed_it_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(distribution: str) -> str:
+        raise PackageNotFoundError(distribution)
+
+    monkeypatch.setattr("flask_condor.presence.version", missing)
+
+    assert Presence.here(1, ()).version is None
 
 
 def test_what_a_worker_does_not_know_is_looked_for_in_a_transaction_that_only_reads(

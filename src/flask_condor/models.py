@@ -155,11 +155,12 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     Column("threads", Integer, nullable=False),
     Column("queues", Text, nullable=False),
+    Column("version", String(64)),
     Column("started_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
     Column("bus", String(64), nullable=False),
 )
-"""The worker processes that have been seen alive; ``queues`` is a JSON list."""
+"""The worker processes that have been seen alive; ``queues`` is a JSON list; ``version`` that of Flask-Condor."""
 
 audit = Table(
     "condor_audit",

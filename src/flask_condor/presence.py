@@ -6,6 +6,8 @@ import json
 import os
 import secrets
 import socket
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version
 
 import msgspec
 from sqlalchemy import case
@@ -39,12 +41,22 @@ class Presence(msgspec.Struct, frozen=True):
     pid: int
     threads: int
     queues: tuple[str, ...]
+    version: str | None
+    """That of Flask-Condor; None where it runs from its sources, and is not installed."""
 
     @classmethod
     def here(cls, threads: int, queues: tuple[str, ...]) -> Presence:
         """Return that of a worker in this process, under a name that no other has."""
         host = socket.gethostname()
-        return cls(f"{host[:32]}:{os.getpid()}:{secrets.token_hex(4)}", host, os.getpid(), threads, queues)
+        id = f"{host[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        return cls(id, host, os.getpid(), threads, queues, own_version())
+
+
+def own_version() -> str | None:
+    try:
+        return version("Flask-Condor")[:64]
+    except PackageNotFoundError:
+        return None
 
 
 def sign_in(connection: Connection, presence: Presence) -> None:

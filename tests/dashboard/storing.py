@@ -62,7 +62,14 @@ def store_failure(connection: Connection, delivery: int, at: float, text: str) -
 
 
 def store_operating(connection: Connection, unique: str, at: float, text: str) -> None:
-    worker = {"id": unique[:64], "host": text, "pid": 1, "threads": 1, "queues": json.dumps([text])}
+    worker = {
+        "id": unique[:64],
+        "host": text,
+        "pid": 1,
+        "threads": 1,
+        "queues": json.dumps([text]),
+        "version": text[:64],
+    }
     connection.execute(insert(workers).values(**worker, started_at=at, seen_at=at, bus="default"))
     pause = {"kind": "queue", "name": unique[:255], "at": at, "actor": text}
     connection.execute(insert(pauses).values(**pause, bus="default"))

@@ -113,12 +113,12 @@ def test_waits_are_counted_by_how_long_they_are(manager: EventsManager) -> None:
 def test_a_worker_is_shown_with_what_it_runs(manager: EventsManager, client: FlaskClient) -> None:
     fire(manager)
     with manager.log.begin() as connection:
-        sign_in(connection, Presence("web-1:77:abc", "web-1", 77, 4, ("default", "mail")))
+        sign_in(connection, Presence("web-1:77:abc", "web-1", 77, 4, ("default", "mail"), "1.2.3"))
         running = update(deliveries).values(state="running", worker="web-1:77:abc:alone", lease_until=1e10)
         connection.execute(running.values(started_at=1.0))
 
     page = seen(client)
-    assert all(told in page for told in ("web-1", ">77<", "1 of 4", "default, mail", "user.registered"))
+    assert all(told in page for told in ("web-1", ">77<", ">1.2.3<", "1 of 4", "default, mail", "user.registered"))
 
     with manager.log.begin() as connection:
         connection.execute(update(workers).values(seen_at=1.0))

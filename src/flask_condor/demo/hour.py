@@ -27,6 +27,7 @@ from ..operations import replay
 from ..operations import retry
 from ..payload import to_json
 from ..presence import Presence
+from ..presence import own_version
 from ..presence import sign_in
 from ..rates import Finished
 from ..rates import add_runs
@@ -55,8 +56,8 @@ TROUBLE = (35 * 60.0, 25 * 60.0)
 DAY = 24 * HOUR
 UNSET = ("worker", "lease_until", "started_at", "finished_at", "error", "result", "failure_id")
 WORKERS = (
-    Presence("shop-1:4711:demo", "shop-1", 4711, 4, ("default", "payments", "slow")),
-    Presence("shop-1:4712:demo", "shop-1", 4712, 4, ("default", "payments", "slow")),
+    Presence("shop-1:4711:demo", "shop-1", 4711, 4, ("default", "payments", "slow"), own_version()),
+    Presence("shop-1:4712:demo", "shop-1", 4712, 4, ("default", "payments", "slow"), own_version()),
 )
 
 

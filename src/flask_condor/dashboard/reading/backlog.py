@@ -69,6 +69,8 @@ class Working(msgspec.Struct, frozen=True):
     pid: int
     threads: int
     queues: list[str]
+    version: str | None
+    """Of Flask-Condor."""
     started_at: float
     seen_at: float
     is_alive: bool
@@ -157,6 +159,7 @@ def workers_of(connection: Connection, running: Sequence[Row[t.Any]]) -> list[Wo
             pid=row.pid,
             threads=row.threads,
             queues=json.loads(row.queues),
+            version=row.version,
             started_at=row.started_at,
             seen_at=row.seen_at,
             is_alive=row.seen_at > now - UNSEEN,
