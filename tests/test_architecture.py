@@ -136,7 +136,7 @@ LAYERS = (
     ("dashboard.export", "dashboard.frame", "dashboard.freshness", "dashboard.strip", "dashboard.traces"),
     ("dashboard.reading.spans",),
     ("dashboard.figures", "dashboard.installation"),
-    ("dashboard.reading.audited", "dashboard.reading.glance", "dashboard.reading.sizes"),
+    ("dashboard.reading.audited", "dashboard.reading.glance", "dashboard.reading.lag", "dashboard.reading.sizes"),
     ("dashboard.tiles",),
     ("dashboard.reading.payloads",),
     ("dashboard.reading.fired",),

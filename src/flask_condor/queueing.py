@@ -106,6 +106,11 @@ class Queueing:
             return None
         return self.recorder.start(event, (entry,), is_orphan=False, awaits_event=True)
 
+    @property
+    def unwritten(self) -> int:
+        """How many events have runs that this process has not recorded yet."""
+        return self.recorder.unwritten if "recorder" in vars(self) else 0
+
     def flush(self) -> None:
         """Write down the runs that wait for it, for a second at most."""
         if "recorder" in vars(self):

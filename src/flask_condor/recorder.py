@@ -128,6 +128,11 @@ class Recorder:
             self._closes_at_exit = True
             close_at_exit()
 
+    @property
+    def unwritten(self) -> int:
+        """How many events have runs that are not written yet."""
+        return len(self._in_hand) + len(self._waiting)
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Write what waits, in this thread; return whether all of it was written.
 
@@ -137,7 +142,7 @@ class Recorder:
         if not self._writing.acquire(timeout=timeout):
             return False
         try:
-            left = len(self._in_hand) + len(self._waiting)
+            left = self.unwritten
             while left > 0 and time.monotonic() <= until:
                 written = self._write_some()
                 if not written:

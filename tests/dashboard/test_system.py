@@ -13,12 +13,15 @@ from flask_condor import EventsManager
 from flask_condor.dashboard.reading import audited
 from flask_condor.dashboard.reading.audited import Wanted
 from flask_condor.dashboard.reading.audited import notes
+from flask_condor.dashboard.reading.lag import rates_lag
 from flask_condor.dashboard.reading.sizes import database_bytes
 from flask_condor.dashboard.reading.sizes import kept
 from flask_condor.dashboard.reading.sizes import server_of
 from flask_condor.dashboard.reading.sizes import sizes
 from flask_condor.models import audit
 from flask_condor.models import metadata
+from flask_condor.rates import Finished
+from flask_condor.rates import add_runs
 from sqlalchemy import insert
 from sqlalchemy.engine import Connection
 
@@ -27,6 +30,7 @@ from tests.dashboard.apps import ADA
 from tests.dashboard.apps import USERS
 from tests.dashboard.apps import make_app
 from tests.dashboard.apps import manager_of
+from tests.dashboard.test_overview import write_delivery
 
 SECRET = "whsec_" + "c2VjcmV0" * 6
 
@@ -65,6 +69,47 @@ def test_it_tells_what_each_table_takes(durable_manager: EventsManager) -> None:
     assert 0 < sum(one.bytes or 0 for one in found) <= whole
     assert (reaches.oldest_event, reaches.oldest_end) == (None, None)
     assert re.fullmatch(r"(SQLite|PostgreSQL) \d+(\.\d+)+", server)
+
+
+@pytest.mark.parametrize(("ended", "counted", "lag"), [(100, 100, 0), (100, None, 100), (7300, 3599, 3700), (59, 0, 0)])
+def test_the_rates_lag_when_a_run_that_ended_is_not_counted(
+    durable_manager: EventsManager, ended: float, counted: float | None, lag: float
+) -> None:
+    write_delivery(durable_manager, "e1", state="done", finished_at=ended)
+    write_delivery(durable_manager, "e2", state="cancelled", finished_at=ended + 9000)
+    with durable_manager.log.begin() as connection:
+        add_runs(connection, [] if counted is None else [Finished("a", "m:j", "done", counted, 0.1)])
+
+        assert rates_lag(connection) == lag
+
+
+def test_the_lag_is_told_with_what_ends_it(app: Flask) -> None:
+    client = app.test_client()
+    none = client.get("/condor/system", auth=ADA).text
+    write_delivery(manager_of(app), "e1", state="done", finished_at=7200.0)
+    behind = client.get("/condor/system", auth=ADA).text
+    with manager_of(app).log.begin() as connection:
+        add_runs(connection, [Finished("a", "m:j", "done", 7200.0, 0.1)])
+    level = client.get("/condor/system", auth=ADA).text
+
+    found = [re.search(r"<dt>Roll-up lag</dt><dd>(.*?)</dd>", page) for page in (none, behind, level)]
+    assert [told and told[1] for told in found] == [
+        "nothing has ended yet",
+        "2 h: `flask events stats --rebuild` counts what is missing",
+        "0 s: each run is counted in the transaction that writes down how it ended",
+    ]
+
+
+def test_it_tells_what_this_process_has_yet_to_record(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_condor.recorder.INTERVAL", 60.0)
+    manager_of(app).emit("user.left")
+
+    before = app.test_client().get("/condor/system", auth=ADA).text
+    manager_of(app).queueing.flush()
+    after = app.test_client().get("/condor/system", auth=ADA).text
+
+    assert "the runs of 1 event, in this process" in before
+    assert "nothing, in this process" in after
 
 
 def test_it_tells_what_the_doctor_tells(app: Flask) -> None:

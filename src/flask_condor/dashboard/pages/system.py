@@ -29,6 +29,7 @@ from ..reading.audited import Note
 from ..reading.audited import Place
 from ..reading.audited import Wanted
 from ..reading.audited import notes
+from ..reading.lag import rates_lag
 from ..reading.sizes import Kept
 from ..reading.sizes import database_bytes
 from ..reading.sizes import kept
@@ -37,6 +38,7 @@ from ..reading.sizes import sizes
 from ..routes import Routes
 from ..shapes import ago
 from ..shapes import iso
+from ..shapes import span
 
 if t.TYPE_CHECKING:
     from flask import Response
@@ -51,7 +53,7 @@ def system() -> Response:
     """Show how the app is set up, and what the event log takes."""
     with reading(log()) as connection:
         server, whole, tables = server_of(connection), database_bytes(connection), sizes(connection)
-        reaches = kept(connection)
+        reaches, lag = kept(connection), rates_lag(connection)
     return shown(
         "condor/system.html",
         title="System",
@@ -64,6 +66,8 @@ def system() -> Response:
         sizes=tables,
         kept=reaches,
         next_prune=next_prune(reaches),
+        lag=lag_of_rates(lag),
+        unwritten=manager().queueing.unwritten,
     )
 
 
@@ -108,6 +112,15 @@ def next_prune(reaches: Kept) -> str:
     if reaches.oldest_end is None:
         return "nothing has ended yet"
     return f"the oldest is due {ago(reaches.oldest_end + days * DAY)}; a worker looks once a minute"
+
+
+def lag_of_rates(seconds: float | None) -> str:
+    """Tell how far the rates are behind."""
+    if seconds is None:
+        return "nothing has ended yet"
+    if seconds > 0:
+        return f"{span(seconds)}: `flask events stats --rebuild` counts what is missing"
+    return "0 s: each run is counted in the transaction that writes down how it ended"
 
 
 def all_notes(wanted: Wanted) -> Iterator[Note]:
