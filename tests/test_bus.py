@@ -38,7 +38,6 @@ from flask_condor.rates import HOURS_KEPT
 from flask_condor.rates import Finished
 from flask_condor.rates import add_runs
 from flask_condor.rates import durations
-from flask_condor.rates import over_time
 from flask_condor.rates import prune_rates
 from flask_condor.rates import rebuild
 from flask_condor.rates import totals
@@ -199,7 +198,6 @@ def test_rates_are_counted_shown_and_rebuilt_by_bus(shop: EventsManager, blog: E
     for manager, times in ((shop, 2), (blog, 1)):
         with manager.log.begin() as connection:
             assert [total.runs for total in totals(connection, 0)] == [times]
-            assert [point.runs for point in over_time(connection, 0)] == [times]
             assert [sum(buckets.values()) for buckets in durations(connection, 0).values()] == [times]
             assert rebuild(connection, time.time()) == times
             assert [total.runs for total in totals(connection, 0)] == [times]

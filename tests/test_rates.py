@@ -17,12 +17,11 @@ from flask_condor.rates import HOUR
 from flask_condor.rates import MINUTE
 from flask_condor.rates import Finished
 from flask_condor.rates import Outcome
-from flask_condor.rates import Point
 from flask_condor.rates import Total
+from flask_condor.rates import Width
 from flask_condor.rates import add_runs
 from flask_condor.rates import bucket_of
 from flask_condor.rates import durations
-from flask_condor.rates import over_time
 from flask_condor.rates import percentiles
 from flask_condor.rates import prune_rates
 from flask_condor.rates import rebuild
@@ -59,6 +58,11 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 def run(at: float, seconds: float = 0.01, *, job: str = "jobs:a", outcome: Outcome = "done") -> Finished:
     return Finished("x", job, outcome, at, seconds)
+
+
+def starts(connection: Connection, width: Width) -> list[int]:
+    """Return when each minute or hour began of which anything is counted."""
+    return list(connection.scalars(select(rates.c.start).where(rates.c.width == width).order_by(rates.c.start)))
 
 
 def test_a_run_is_counted_in_its_minute_and_in_its_hour(connection: Connection) -> None:
@@ -153,11 +157,8 @@ def test_percentiles_are_read_per_job_and_leave_out_lost_runs(connection: Connec
 def test_a_time_is_read_by_whole_minutes_or_hours(connection: Connection) -> None:
     add_runs(connection, [run(NOON + second, 1.0) for second in (0, 59, 60, 119, 120, 3600)])
 
-    assert over_time(connection, NOON + 30, NOON + 120, width=MINUTE) == [
-        Point(43_200, "done", 2, 2.0),
-        Point(43_260, "done", 2, 2.0),
-    ]
-    assert over_time(connection, NOON) == [Point(43_200, "done", 5, 5.0), Point(46_800, "done", 1, 1.0)]
+    assert totals(connection, NOON + 30, NOON + 120, width=MINUTE) == [Total("x", "jobs:a", "done", 4, 4.0)]
+    assert totals(connection, NOON + 30) == [Total("x", "jobs:a", "done", 6, 6.0)]
     assert totals(connection, NOON + 60, NOON + 3600, width=MINUTE) == [Total("x", "jobs:a", "done", 3, 3.0)]
 
 
@@ -167,8 +168,8 @@ def test_old_minutes_are_pruned_after_2_days_and_hours_when_told(connection: Con
 
     assert prune_rates(connection, now, 30 * DAY) == 3 + 1
 
-    assert [point.start for point in over_time(connection, 0, width=MINUTE)] == [now - DAY]
-    assert [point.start for point in over_time(connection, 0)] == [now - days * DAY for days in (29, 3, 1)]
+    assert starts(connection, MINUTE) == [now - DAY]
+    assert starts(connection, HOUR) == [now - days * DAY for days in (29, 3, 1)]
 
 
 @contextmanager
@@ -233,8 +234,8 @@ def test_rebuilding_makes_no_minutes_that_would_be_pruned(connection: Connection
 
     rebuild(connection, NOON + 10 * DAY)
 
-    assert [point.start for point in over_time(connection, 0, width=MINUTE)] == [NOON + 9 * DAY]
-    assert len(over_time(connection, 0)) == 2
+    assert starts(connection, MINUTE) == [NOON + 9 * DAY]
+    assert len(starts(connection, HOUR)) == 2
 
 
 def test_a_log_without_deliveries_is_rebuilt_to_nothing(connection: Connection) -> None:

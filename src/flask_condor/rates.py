@@ -88,15 +88,6 @@ class Sum(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Point(msgspec.Struct, frozen=True):
-    """How many runs of all jobs ended in one way in the minute or hour that began at ``start``."""
-
-    start: int
-    outcome: Outcome
-    runs: int
-    seconds: float
-
-
 def add_runs(connection: Connection, runs: Sequence[Finished]) -> None:
     """Count *runs*, in the transaction of *connection*.
 
@@ -168,17 +159,6 @@ def totals(connection: Connection, since: float, until: float = FOREVER, *, widt
     return [Total(name, job, outcome, int(runs), seconds) for name, job, outcome, runs, seconds in rows]
 
 
-def over_time(connection: Connection, since: float, until: float = FOREVER, *, width: Width = HOUR) -> list[Point]:
-    """Return what all jobs together did in each minute or hour of the time, oldest first; none for an idle one."""
-    rows = connection.execute(
-        select(rates.c.start, rates.c.outcome, func.sum(rates.c.runs), func.sum(rates.c.seconds))
-        .where(ours(connection, rates), in_time(since, until, width))
-        .group_by(rates.c.start, rates.c.outcome)
-        .order_by(rates.c.start, rates.c.outcome)
-    )
-    return [Point(start, outcome, int(runs), seconds) for start, outcome, runs, seconds in rows]
-
-
 def durations(
     connection: Connection, since: float, until: float = FOREVER, *, width: Width = HOUR
 ) -> dict[tuple[str, str], dict[int, int]]:
@@ -191,21 +171,6 @@ def durations(
     found: dict[tuple[str, str], dict[int, int]] = {}
     for name, job, bucket, runs in rows:
         found.setdefault((name, job), {})[bucket] = int(runs)
-    return found
-
-
-def durations_over_time(
-    connection: Connection, since: float, until: float = FOREVER, *, width: Width = HOUR
-) -> dict[int, dict[int, int]]:
-    """Return the same of all jobs together for each minute or hour, by when that began."""
-    rows = connection.execute(
-        select(rates.c.start, rates.c.bucket, func.sum(rates.c.runs))
-        .where(ours(connection, rates), in_time(since, until, width), rates.c.outcome != "lost")
-        .group_by(rates.c.start, rates.c.bucket)
-    )
-    found: dict[int, dict[int, int]] = {}
-    for start, bucket, runs in rows:
-        found.setdefault(start, {})[bucket] = int(runs)
     return found
 
 
