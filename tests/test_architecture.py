@@ -152,6 +152,7 @@ LAYERS = (
     ("dashboard.pages.failures", "dashboard.pages.runs"),
     ("dashboard.reading.received",),
     ("dashboard.pages.catalogue", "dashboard.pages.ingress"),
+    ("dashboard.pages.tokens",),
     ("dashboard.blueprint",),
     ("dashboard.pages.events",),
     ("dashboard.mounting",),

@@ -35,7 +35,7 @@ class Condor:
     :param register_events: called once for each app, inside an app context of it, to make the registrations.
     :param session: the scoped session whose commits ``after_commit`` jobs wait for; not needed with Flask-SQLAlchemy.
     :param authorize: called as ``authorize(action, request)`` for each request of the dashboard; true lets it through.
-        The actions: view, view_payload, retry, replay, cancel, purge.
+        The actions: view, view_payload, retry, replay, cancel, purge, tokens.
     """
 
     def __init__(

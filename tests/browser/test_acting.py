@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask_condor import EventsManager
 from flask_condor.demo.shop import ORDER_PLACED
+from flask_condor.ingress.tokens import find
 from flask_condor.log import Log
 from flask_condor.models import audit
 from flask_condor.models import deliveries
@@ -161,3 +162,26 @@ def test_an_event_is_paused(own_dashboard: str, log: Log, visit: Callable[..., V
 
     assert said(page).startswith("Paused event order.paid.")
     assert last_note(log, "pause").actor == "dashboard 127.0.0.1"
+
+
+def test_a_token_is_made_and_copied_and_gone_on_the_next_page(
+    own_dashboard: str, log: Log, visit: Callable[..., Visit]
+) -> None:
+    visited = visit(width=360)
+    page = visited.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{own_dashboard}/ingress?tab=tokens")
+
+    page.get_by_text("Make a token", exact=True).click()
+    page.get_by_label("Name", exact=True).fill("new-partner")
+    page.get_by_label("Events that it may send").fill("order.*")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Copy").first.click()
+    token = page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("link", name="All tokens").click()
+
+    expect(page.get_by_role("row").filter(has_text="new-partner")).to_contain_text("order.*")
+    with log.read() as connection:
+        found = find(connection, token)
+    assert found is not None and found.name == "new-partner"
+    assert token not in page.content() and visited.troubles == []

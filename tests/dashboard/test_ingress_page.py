@@ -39,7 +39,7 @@ def authorize(action: str, request: Request) -> bool:
 @pytest.fixture
 def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     allowed.clear()
-    allowed.update(("view", "purge"))
+    allowed.update(("view", "tokens"))
     app = make_app(tmp_path, authorize=authorize, CONDOR_DATABASE_URL=database_url)
     yield app
     manager_of(app).log.engine.dispose()
@@ -178,16 +178,89 @@ def test_tokens_are_listed_and_one_is_revoked_and_audited(app: Flask, client: Fl
     assert last is not None and (last.action, last.actor) == ("token-revoke", "dashboard 127.0.0.1")
 
 
-def test_who_may_not_purge_revokes_nothing(app: Flask, client: FlaskClient) -> None:
+def test_who_may_not_do_so_makes_and_revokes_no_token(app: Flask, client: FlaskClient) -> None:
     with manager_of(app).log.begin() as connection:
         tokens.create(connection, "shop", actor="cli")
     token = token_of(client, "/condor/ingress?tab=tokens")
-    allowed.discard("purge")
+    allowed.discard("tokens")
 
-    answer = press(client, "/condor/ingress/tokens/revoke", token, {"name": "shop"})
+    answers = [
+        press(client, "/condor/ingress/tokens/revoke", token, {"name": "shop"}),
+        press(client, "/condor/ingress/tokens/create", token, {"name": "other"}),
+    ]
+    page = client.get("/condor/ingress?tab=tokens").text
 
-    assert answer.status_code == 403 and rows_of(client, "tab=tokens")[0]["state"] == "live"
-    assert "Revoke" not in client.get("/condor/ingress?tab=tokens").text.replace("Revoked</th>", "")
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert [(row["name"], row["state"]) for row in rows_of(client, "tab=tokens")] == [("shop", "live")]
+    assert "Revoke" not in page.replace("Revoked</th>", "") and "tokens/create" not in page
+
+
+def test_a_token_is_made_shown_once_and_audited(app: Flask, client: FlaskClient) -> None:
+    form = token_of(client, "/condor/ingress?tab=tokens")
+    fields = {"name": "shop", "events": "order.*, user.added", "days": "90"}
+
+    answer = press(client, "/condor/ingress/tokens/create", form, fields)
+    page = client.get("/condor/ingress?tab=tokens").text
+
+    (made,) = re.findall(r"condor_[\w-]{43}", answer.text)
+    assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store"
+    assert made not in page + client.get("/condor/system/audit").text
+    with manager_of(app).log.begin() as connection:
+        found = tokens.find(connection, made)
+        last = connection.execute(select(audit).order_by(audit.c.id.desc())).first()
+    assert found is not None and found.name == "shop" and found.scopes == ("order.*", "user.added")
+    assert found.expires_at is not None and round((found.expires_at - found.created_at) / 86_400) == 90
+    assert last is not None and (last.action, last.actor) == ("token-create", "dashboard 127.0.0.1")
+    assert made not in last.detail
+
+
+def test_without_events_and_days_a_token_may_send_all_for_ever(client: FlaskClient) -> None:
+    form = token_of(client, "/condor/ingress?tab=tokens")
+
+    answer = press(client, "/condor/ingress/tokens/create", form, {"name": "shop", "events": "", "days": ""})
+
+    (row,) = rows_of(client, "tab=tokens")
+    assert (row["events"], row["expires"]) == (["*"], None) and "<dd>never</dd>" in answer.text
+
+
+def test_the_first_token_says_that_a_restart_is_needed_and_a_later_one_does_not(
+    database_url: str, tmp_path: Path, app: Flask, client: FlaskClient
+) -> None:
+    first = press(
+        client, "/condor/ingress/tokens/create", token_of(client, "/condor/ingress?tab=tokens"), {"name": "first"}
+    )
+    restarted = make_app(tmp_path / "again", authorize=authorize, CONDOR_DATABASE_URL=database_url)
+    again = restarted.test_client()
+    second = press(
+        again, "/condor/ingress/tokens/create", token_of(again, "/condor/ingress?tab=tokens"), {"name": "second"}
+    )
+
+    assert "restart the app" in first.text and "restart the app" not in second.text
+    manager_of(restarted).log.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"name": "shop"}, "a token named 'shop' is live. Revoke it first"),
+        ({"name": "<b>"}, "'<b>' is no name of a token"),
+        ({"name": ""}, "'' is no name of a token"),
+        ({"name": "other", "events": "x" * 300}, "is no pattern of event names"),
+        ({"name": "other", "days": "0"}, "'0' is no number of days from 1 to 3,650."),
+        ({"name": "other", "days": "9" * 30}, "is no number of days"),
+        ({"name": "other", "days": "90d"}, "'90d' is no number of days"),
+    ],
+)
+def test_a_token_that_cannot_be_is_refused_in_a_sentence(
+    app: Flask, client: FlaskClient, fields: dict[str, str], told: str
+) -> None:
+    with manager_of(app).log.begin() as connection:
+        tokens.create(connection, "shop", actor="cli")
+
+    answer = press(client, "/condor/ingress/tokens/create", token_of(client, "/condor/ingress?tab=tokens"), fields)
+
+    assert answer.status_code == 409 and told in unescape(answer.text) and "<b>&#39;" not in answer.text
+    assert [row["name"] for row in rows_of(client, "tab=tokens")] == ["shop"]
 
 
 def test_a_token_that_is_not_there_is_told_in_a_page(app: Flask, client: FlaskClient) -> None:

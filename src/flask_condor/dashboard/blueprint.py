@@ -44,7 +44,7 @@ if t.TYPE_CHECKING:
 
 SCREENS = (
     *("overview", "events", "event", "chain", "runs", "failures", "queues", "catalogue", "operations", "ingress"),
-    "system",
+    *("tokens", "system"),
 )
 """The modules in ``pages`` that have routes."""
 NAME = "condor_dashboard"

@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
     View = Callable[..., Response]
     V = t.TypeVar("V", bound=View)
 
-Permission = t.Literal["view", "view_payload", "retry", "replay", "cancel", "purge"]
+Permission = t.Literal["view", "view_payload", "retry", "replay", "cancel", "purge", "tokens"]
 PERMISSIONS: tuple[Permission, ...] = t.get_args(Permission)
 
 

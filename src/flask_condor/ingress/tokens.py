@@ -74,7 +74,10 @@ def create(
     """
     lock_names(connection)
     if rows_of(connection, name, live_at(clock(connection))):
-        raise OperationRefused(f"a token named {name!r} is live. Type --rotate to put another in its place.")
+        raise OperationRefused(
+            f"a token named {name!r} is live. Revoke it first, or type"
+            f" `flask events token create {name} --rotate` to put another in its place."
+        )
     return add(connection, name, scopes, expires_in, actor, "token-create")
 
 

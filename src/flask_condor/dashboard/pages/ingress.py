@@ -14,12 +14,9 @@ from ...ingress.sending import DOOR
 from ...ingress.sending import matches
 from ...ingress.tokens import Token
 from ...ingress.tokens import all_tokens
-from ...ingress.tokens import revoke as revoke_all
 from ..export import MOST
 from ..export import exported
-from ..frame import back
 from ..frame import shown
-from ..here import actor
 from ..here import log
 from ..here import manager
 from ..here import now
@@ -47,7 +44,6 @@ from ..trial import example_of
 if t.TYPE_CHECKING:
     from flask import Response
     from sqlalchemy.engine import Connection
-    from werkzeug.sansio.response import Response as AnyResponse
 
 routes = Routes()
 ROWS = 50
@@ -170,12 +166,3 @@ def cells_of_refused(one: Refused) -> list[object]:
 def cells_of_token(one: Token) -> list[object]:
     times = [iso(at) if at else None for at in (one.created_at, one.expires_at, one.last_used_at, one.revoked_at)]
     return [one.name, one.state(now()), list(one.scopes), *times]
-
-
-@routes.action("/ingress/tokens/revoke", needs="purge")
-def revoke() -> AnyResponse:
-    """End all tokens of one name at once."""
-    name = request.form.get("name", "")
-    with log().change("no token was revoked") as connection:
-        count = revoke_all(connection, name, actor=actor())
-    return back(message=f"Revoked {count} {'token' if count == 1 else 'tokens'} named {name}.")
