@@ -10,7 +10,6 @@ from flask import request
 
 from ...errors import OperationRefused
 from ...history import reading
-from ...operations import run_now
 from ...pauses import Kind
 from ...pauses import Pause
 from ...pauses import pause
@@ -135,14 +134,6 @@ def resume_one() -> AnyResponse:
     with log().change("nothing was resumed") as connection:
         was_paused = resume(connection, kind, name, actor())
     return back(message=f"Resumed {kind} {name}." if was_paused else f"The {kind} is not paused any more.")
-
-
-@routes.action("/queue/<int:number>/run-now", needs="retry")
-def run_one_now(number: int) -> AnyResponse:
-    """Make a scheduled delivery due."""
-    with log().change("nothing was made due") as connection:
-        moved = run_now(connection, number, actor())
-    return back(message=f"Delivery {number} is due now." if moved else f"Delivery {number} is not scheduled any more.")
 
 
 def kind_and_name() -> tuple[Kind, str]:
