@@ -41,6 +41,8 @@ from .file_guard import make_folder_of
 
 BUSY = 10.0
 """Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
+SHORT_NAP, LONG_NAP = 0.0004, 0.002
+"""Seconds between two tries at most, at first and after 0.05 s."""
 READING = "condor_reading"
 """The execution option of a transaction that only reads: on SQLite it takes no write lock."""
 COMMITS_PER_CHECKPOINT = 200
@@ -135,7 +137,8 @@ def begin(connection: Connection) -> None:
     """Begin a transaction; a writing one waits up to BUSY seconds for its turn.
 
     Not by SQLite's own busy timeout: its waits grow to 0.1 s, and a process that waits so starves beside one that
-    writes without a pause. Short naps of random length give each its turn.
+    writes without a pause. Short naps of random length give each its turn: of the length of a write at first, and
+    longer for a lock that is held for long.
     """
     if connection.get_execution_options().get(READING):
         connection.exec_driver_sql("BEGIN")
@@ -145,7 +148,7 @@ def begin(connection: Connection) -> None:
 
 
 def execute_patiently(connection: sqlite3.Connection, statement: str) -> None:
-    until = time.monotonic() + BUSY
+    until, longest = time.monotonic() + BUSY, SHORT_NAP
     while True:
         try:
             connection.execute(statement)
@@ -153,7 +156,8 @@ def execute_patiently(connection: sqlite3.Connection, statement: str) -> None:
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() > until:
                 raise
-        time.sleep(random.uniform(0.0002, 0.002))
+        time.sleep(random.uniform(longest / 8, longest))
+        longest = min(longest * 1.03, LONG_NAP)
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -116,7 +116,7 @@ MUTATIONS = {
         [LOST_ANSWERS.format("sqlite"), LOST_ANSWERS.format("postgresql")],
     ),
     "T29 known by a look before the write": (
-        [("ingress/receipts.py", "    kept = connection.execute(ADD, row).one()\n", LOOK_FIRST)],
+        [("ingress/receipts.py", "    digest, bus, repeats = add(connection, row)\n", LOOK_FIRST)],
         [REPLAYS.format("postgresql")],
     ),
     "T26 what was cut short is done": (

@@ -21,7 +21,6 @@ from ..event import Origin
 from ..event import originate
 from ..faults import PayloadInvalid
 from ..faults import faults_in
-from ..log import clock
 from ..log import write_event
 from ..models import events
 from ..redaction import redaction_by
@@ -150,11 +149,10 @@ def check_payload(manager: EventsManager, event: Event[t.Any]) -> None:
 
 def store(connection: Connection, drafts: Sequence[Draft], arrival: Arrival) -> list[Accepted]:
     """Write all of *drafts*, the receipts first and by the order of their ids: no two batches can block each other."""
-    at = clock(connection)
     new = set()
     for one in sorted(drafts, key=lambda one: one.event.id):
         with naming(one.number, one.incoming):
-            if take(connection, one.incoming, one.event.id, arrival, at):
+            if take(connection, one.incoming, one.event.id, arrival):
                 new.add(one.event.id)
     accepted = []
     for one in drafts:
