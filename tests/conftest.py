@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -46,6 +47,19 @@ def no_timer_outlives_its_test() -> Iterator[None]:
         if isinstance(thread, threading.Timer):
             thread.cancel()
             thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_test_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What the threads of earlier tests still write to the log is not read by this one."""
+    earlier = {*threading.enumerate()} - {threading.current_thread()}
+
+    def is_of_this_test(record: logging.LogRecord) -> bool:
+        return threading.current_thread() not in earlier
+
+    caplog.handler.addFilter(is_of_this_test)
+    yield
+    caplog.handler.removeFilter(is_of_this_test)
 
 
 @pytest.fixture

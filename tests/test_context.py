@@ -91,7 +91,7 @@ def test_a_thread_that_a_job_starts_can_go_on_using_its_context(
 
     def start_thread(event: Event[Any], ctx: Context) -> None:
         def work() -> None:
-            release.wait(5)
+            release.wait(60)
             assert ctx.request is not None
             paths.append(ctx.request.path)
             ctx.events.fire(Event("done"))
@@ -221,7 +221,7 @@ def test_a_thread_that_shares_the_app_context_of_a_request_keeps_its_own_causes(
 
     def slow(event: Event, ctx: Context) -> None:
         started.set()
-        release.wait(5)
+        release.wait(60)
 
     events_manager.register("slow", slow)
     events_manager.register("quick", lambda event, ctx: depths.append((event.name, event.depth)))
@@ -235,7 +235,7 @@ def test_a_thread_that_shares_the_app_context_of_a_request_keeps_its_own_causes(
         shared = contextvars.copy_context()
         thread = threading.Thread(target=shared.run, args=(lambda: ctx.events.fire(Event("slow")),))
         thread.start()
-        started.wait(5)
+        started.wait(60)
         ctx.events.fire(Event("quick"))
         release.set()
         thread.join()

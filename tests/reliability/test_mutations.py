@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.test_mutations import ANSWER_FIRST
 from tests.test_mutations import LOOK_FIRST
-from tests.test_mutations import ROOT
 from tests.test_mutations import break_package
+from tests.test_mutations import run_to_first_failure
 
 ATOMICITY = "test_atomicity.py::test_an_event_is_run_exactly_when_its_order_is_committed[{}-6]"
 GRACE = "test_shutdown.py::test_jobs_that_outlast_the_grace_run_elsewhere_at_once_and_the_others_finish[{}-2]"
@@ -133,19 +130,6 @@ def test_the_tests_of_a_promise_fail_when_it_is_broken(mutation: str, tmp_path: 
     break_package(tmp_path / "broken", changes)
 
     for test in tests:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-n0",
-            "-m",
-            "",
-            "-p",
-            "no:cacheprovider",
-            f"tests/reliability/{test}",
-        ]
-        environment = os.environ | {"PYTHONPATH": str(tmp_path / "broken")}
-        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        run = run_to_first_failure(f"tests/reliability/{test}", tmp_path / "broken", "")
         print(mutation, *(line for line in run.stdout.splitlines() if line.startswith("E  ")), sep="\n")
         assert run.returncode == 1, run.stdout[-3000:]
