@@ -106,11 +106,16 @@ class Prune:
         return self._steps[0](connection) if self._steps else 0
 
     def _deliveries(self, connection: Connection) -> int:
-        ended = and_(ours(connection, deliveries), self._retention.ended())
+        ended = self._retention.ended()
         place = tuple_(deliveries.c.finished_at, deliveries.c.id)
         rows = connection.execute(
             select(deliveries.c.finished_at, deliveries.c.id, deliveries.c.event_id)
-            .where(ended, deliveries.c.finished_at >= self._at[0], place > tuple_(*self._at))
+            .where(
+                ours(connection, deliveries),
+                ended,
+                deliveries.c.finished_at >= self._at[0],
+                place > tuple_(*self._at),
+            )
             .order_by(deliveries.c.finished_at, deliveries.c.id)
             .limit(BATCH)
         ).all()
@@ -119,6 +124,7 @@ class Prune:
             return 0
         self._at = rows[-1][:2]
         ids = {row.event_id for row in rows}
+        # not by the bus, which is that of the event: SQLite would look for them among all that have ended
         gone = delete(deliveries).where(deliveries.c.event_id.in_(ids), ended).returning(deliveries.c.id)
         deleted = connection.scalars(gone).all()
         forget_attempts(connection, deleted)

@@ -28,8 +28,8 @@ if t.TYPE_CHECKING:
         def batch(self, connection: Connection) -> int: ...
 
 
-PAUSE = 0.005
-"""Seconds between two transactions, in which others get their turn to write."""
+SHORTEST_PAUSE = 0.005
+"""Seconds between two transactions, at the least, in which others get their turn to write."""
 
 
 class Interruption:
@@ -52,7 +52,7 @@ def run_in_batches(log: Log, work: Work, *, count: int, label: str, go_on: Calla
         noting_interruption() as interruption,
     ):
         while not work.is_over:
-            rest = go_on()
+            rest, began = go_on(), time.monotonic()
             try:
                 batch = do_batch(log, work)
             except LogUnavailable as error:
@@ -61,8 +61,13 @@ def run_in_batches(log: Log, work: Work, *, count: int, label: str, go_on: Calla
             bar.update(batch)
             if interruption.is_there and not work.is_over:
                 raise ended_early("interrupted.", done, count, go_on())
-            time.sleep(PAUSE)
+            time.sleep(pause_after(log, time.monotonic() - began))
     return done
+
+
+def pause_after(log: Log, seconds: float) -> float:
+    """Return for how long others get their turn after a batch: on SQLite, which has one writer, as long as it took."""
+    return max(SHORTEST_PAUSE, seconds if log.engine.dialect.name == "sqlite" else 0.0)
 
 
 def do_batch(log: Log, work: Work) -> int:
