@@ -31,6 +31,11 @@ from .operations import note
 from .purge import FINISHED
 from .purge import Finished
 from .purge import Purge
+from .selected import Selection
+from .selected import ToCancel
+from .selected import ToForget
+from .selected import ToReplay
+from .selected import ToRetry
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +46,7 @@ State = t.Literal["pending", "running", "done", "aborted", "failed"]
 LONGEST_TITLE = 200
 IDS = uuid.UUID("0d6b1d4e-3c0b-5a52-9d3f-6f0d7f7b9a11")
 """The namespace of the ids that replayed events get, so that none is replayed twice by one operation."""
+VERBS = {ToRetry: "Retry", ToReplay: "Replay", ToCancel: "Cancel", ToForget: "Delete"}
 
 
 class ChosenDead(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="retry"):
@@ -69,7 +75,8 @@ class ChosenEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     states: tuple[Finished, ...] = FINISHED
 
 
-Chosen = ChosenDead | ChosenFired | ChosenEnded
+Filter = ChosenDead | ChosenFired | ChosenEnded
+Chosen = Filter | ToRetry | ToReplay | ToCancel | ToForget
 
 
 class BulkOperation(msgspec.Struct, frozen=True):
@@ -77,7 +84,7 @@ class BulkOperation(msgspec.Struct, frozen=True):
 
     id: int
     title: str
-    kind: t.Literal["retry", "replay", "purge"]
+    kind: t.Literal["retry", "replay", "purge", "cancel"]
     actor: str
     chosen: str
     """The filter, as JSON: see :func:`chosen_of`."""
@@ -130,6 +137,8 @@ def work_of(registry: Registry, chosen: Chosen, actor: str, key: str = "") -> Wo
     def new_id(old: str) -> str:
         return str(uuid.uuid5(IDS, f"{key}\n{old}"))
 
+    if isinstance(chosen, Selection):
+        return chosen.work(registry, actor, new_id)
     since, until = chosen.since, chosen.until
     return ReplayFired(registry, chosen.event, since, until, jobs=chosen.jobs, actor=actor, new_id=new_id)
 
@@ -167,7 +176,7 @@ def begin(
     row = {
         "bus": bus_of(connection),
         "title": title,
-        "kind": json.loads(text)["kind"],
+        "kind": json.loads(text)["kind"].partition("-")[0],
         "actor": actor,
         "chosen": text,
         "state": "pending",
@@ -240,6 +249,8 @@ def operations_of(connection: Connection, most: int, before: int | None = None) 
 
 def title_of(chosen: Chosen) -> str:
     """Return a title for an operation that was given none."""
+    if isinstance(chosen, Selection):
+        return f"{VERBS[type(chosen)]} {len(chosen.ids)} selected"
     name = chosen.event if chosen.event and chosen.event.isprintable() else None
     verb = {ChosenDead: "Retry what is dead", ChosenFired: "Replay", ChosenEnded: "Purge"}[type(chosen)]
     told = verb if name is None else f"{verb} {name}" if type(chosen) is ChosenFired else f"{verb} of {name}"

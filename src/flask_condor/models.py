@@ -272,10 +272,10 @@ bulk_operations = Table(
     Index("condor_operated_form", "bus", "form", unique=True),
     sqlite_autoincrement=True,
 )
-"""Retries, replays and purges of many, which a worker carries out batch by batch: ``chosen`` is the fixed filter, as
-JSON, ``place`` where the next batch begins; ``state`` is pending, running, done, aborted or failed; ``left_out`` counts
-what could not be done, and ``error`` tells why of the first of them. ``form`` is the form that it was begun by: however
-often that is sent, it begins one."""
+"""Retries, replays, purges and cancels of many, which a worker carries out batch by batch: ``chosen`` is the fixed
+filter, as JSON, ``place`` where the next batch begins; ``state`` is pending, running, done, aborted or failed;
+``left_out`` counts what could not be done, and ``error`` tells why of the first of them. ``form`` is the form that it
+was begun by: however often that is sent, it begins one."""
 
 Index(
     "condor_operating",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 from urllib.parse import urlencode
 from urllib.parse import urlsplit
@@ -37,7 +38,7 @@ def changed(**query: object) -> str:
 
 def this_page(**query: object) -> str:
     """Return the same from the row on with which the page begins."""
-    kept = {key: value for key, value in request.args.items() if key != "format"}
+    kept = {key: request.args.getlist(key) for key in request.args if key != "format"}
     return with_query(this_path(), kept | query)
 
 
@@ -47,14 +48,15 @@ def this_path() -> str:
     return urlsplit(was).path if is_ours(was) else request.script_root + quote(request.path)
 
 
-def without_period() -> dict[str, str]:
+def without_period() -> list[tuple[str, str]]:
     """Return the arguments of this page that go along to another period of it."""
     gone = ("period", "since", "until", "cursor", "format")
-    return {key: value for key, value in request.args.items() if key not in gone}
+    return [(key, value) for key, value in request.args.items(multi=True) if key not in gone]
 
 
-def with_query(path: str, query: dict[str, object]) -> str:
-    given = {key: str(value) for key, value in query.items() if value is not None}
+def with_query(path: str, query: Mapping[str, object]) -> str:
+    lists = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
+    given = [(key, str(one)) for key, values in lists.items() for one in values if one is not None]
     return f"{path}?{urlencode(given, errors='replace')}" if given else path
 
 

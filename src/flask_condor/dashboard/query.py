@@ -110,12 +110,21 @@ def text(key: str, most: int = 200) -> str | None:
 
     :raises QueryWrong: for a text longer than *most* characters, or one that no database holds.
     """
-    given = request.args.get(key, "").strip()
+    return checked(key, request.args.get(key, ""), most) or None
+
+
+def texts(key: str, most: int = 255) -> list[str]:
+    """Return all arguments of that name, but empty ones; raises as :func:`text`."""
+    return [one for one in (checked(key, given, most) for given in request.args.getlist(key)) if one]
+
+
+def checked(key: str, given: str, most: int) -> str:
+    given = given.strip()
     if len(given) > most:
         raise QueryWrong(f"{key}= has {len(given):,} characters; up to {most} are read.")
     if "\0" in given or any("\ud800" <= letter <= "\udfff" for letter in given):
         raise QueryWrong(f"{key}={shorten_repr(given)} is no text that is stored anywhere. Take it out.")
-    return given or None
+    return given
 
 
 def choice(key: str, choices: Collection[str]) -> str | None:
@@ -135,8 +144,15 @@ def number(key: str, low: int, high: int) -> int | None:
     :raises QueryWrong: for any other.
     """
     given = text(key, most=40)
-    if given is None:
-        return None
+    return None if given is None else whole(key, given, low, high)
+
+
+def numbers(key: str, low: int, high: int) -> list[int]:
+    """Return all arguments of that name, but empty ones; raises as :func:`number`."""
+    return [whole(key, given, low, high) for given in texts(key, most=40)]
+
+
+def whole(key: str, given: str, low: int, high: int) -> int:
     if not (given.isascii() and given.isdigit()) or not low <= int(given) <= high:
         raise QueryWrong(f"{key}={shorten_repr(given)} is no whole number from {low:,} to {high:,}.")
     return int(given)

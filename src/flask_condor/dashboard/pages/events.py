@@ -39,6 +39,7 @@ from ..search import STATUSES
 from ..search import SearchWrong
 from ..search import parameters_of
 from ..search import paths_of
+from ..selecting import offered
 from ..shapes import iso
 from ..side_panel import panel_here
 
@@ -76,6 +77,7 @@ def events() -> Response:
         sources=SOURCES,
         oldest_first=oldest_first,
         searched=SEARCHED,
+        selectable=offered("replay", "retry", "cancel"),
         replay_url=replay_url(asked, given),
         next_url=None if found.next is None else f"{with_mark(changed())}cursor={cursor_of(found.next)}",
     )

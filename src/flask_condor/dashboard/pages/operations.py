@@ -1,4 +1,4 @@
-"""The screen Operations: retries, replays and purges of many, begun here step by step, and how far each has come."""
+"""The screen Operations: what is done to many, begun here step by step, and how far each operation has come."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...bulk_operations import Chosen
 from ...bulk_operations import ChosenDead
 from ...bulk_operations import ChosenEnded
 from ...bulk_operations import ChosenFired
+from ...bulk_operations import Filter
 from ...bulk_operations import abort
 from ...bulk_operations import begin
 from ...bulk_operations import count
@@ -25,6 +26,10 @@ from ...errors import OperationRefused
 from ...history import reading
 from ...prune import DAY
 from ...purge import FINISHED
+from ...selected import ToCancel
+from ...selected import ToForget
+from ...selected import ToReplay
+from ...selected import ToRetry
 from ..export import MOST
 from ..export import exported
 from ..frame import back
@@ -47,6 +52,8 @@ from ..query import wants
 from ..replaying import fresh_id
 from ..replaying import id_for
 from ..routes import Routes
+from ..selecting import selection_here
+from ..selecting import told
 from ..shapes import iso
 from ..shapes import utc
 
@@ -90,6 +97,8 @@ def operations() -> Response:
 @routes.page("/operations/new")
 def new() -> Response:
     """Show the form that begins one and, once it is filled in, how many it is about."""
+    if "selected" in request.args:
+        return new_of_selected()
     kinds = [kind for kind in KINDS if may(kind)]
     kind = t.cast("Kind", choice("kind", KINDS) or next(iter(kinds), "retry"))
     preview = previewed(chosen_here(kind)) if "count" in request.args else NO_PREVIEW
@@ -107,13 +116,22 @@ def new() -> Response:
     )
 
 
+def new_of_selected() -> Response:
+    """Show to how many rows it will be done, of those that were ticked in a list."""
+    chosen = selection_here()
+    preview = previewed(chosen)
+    kind = json.loads(preview["chosen"])["kind"].partition("-")[0]
+    title = "With the selected"
+    return shown("condor/operation_selected.html", title=title, kind=kind, once=fresh_id(), **preview)
+
+
 NO_PREVIEW: dict[str, t.Any] = dict.fromkeys(("chosen", "sentence", "counted", "wrong", "usual_title"))
 
 
 def previewed(chosen: Chosen) -> dict[str, t.Any]:
     """Return what is shown of a filter before it is used."""
     fixed = encoded(chosen)
-    told = {"chosen": fixed, "sentence": sentence_of(json.loads(fixed)), "usual_title": title_of(chosen)}
+    told = {"chosen": fixed, "sentence": in_words(json.loads(fixed)), "usual_title": title_of(chosen)}
     with reading(log()) as connection:
         try:
             return NO_PREVIEW | told | {"counted": count(connection, manager().registry, chosen)}
@@ -143,19 +161,25 @@ def one(id: int) -> Response:
 @routes.action("/operations/retry", needs="retry")
 def begin_retry() -> AnyResponse:
     """Begin to retry."""
-    return begin_one(ChosenDead)
+    return begin_one(ChosenDead | ToRetry)
 
 
 @routes.action("/operations/replay", needs="replay")
 def begin_replay() -> AnyResponse:
     """Begin to replay."""
-    return begin_one(ChosenFired)
+    return begin_one(ChosenFired | ToReplay)
 
 
 @routes.action("/operations/purge", needs="purge")
 def begin_purge() -> AnyResponse:
     """Begin to delete."""
-    return begin_one(ChosenEnded)
+    return begin_one(ChosenEnded | ToForget)
+
+
+@routes.action("/operations/cancel", needs="cancel")
+def begin_cancel() -> AnyResponse:
+    """Begin to cancel."""
+    return begin_one(ToCancel)
 
 
 @routes.action("/operations/<int:id>/abort", needs="cancel")
@@ -167,7 +191,7 @@ def abort_one(id: int) -> AnyResponse:
     return back(message=told)
 
 
-def begin_one(kind: type[Chosen]) -> AnyResponse:
+def begin_one(kind: t.Any) -> AnyResponse:
     """Begin what the form has fixed, once however often it is sent."""
     chosen, title = chosen_from(request.form.get("chosen", ""), kind), request.form.get("title", "")
     form = id_for(request.form.get("once", ""))
@@ -176,7 +200,7 @@ def begin_one(kind: type[Chosen]) -> AnyResponse:
     return back(message=f"Began operation {id}: a worker carries it out.", to=link("/operations", id))
 
 
-def chosen_here(kind: Kind) -> Chosen:
+def chosen_here(kind: Kind) -> Filter:
     """Return the filter that the query string names."""
     event, job = text("event", most=255), text("job", most=500)
     if kind == "retry":
@@ -193,8 +217,8 @@ def chosen_here(kind: Kind) -> Chosen:
     return ChosenEnded(before=before, event=event, job=job, states=(state,) if state else FINISHED)
 
 
-def chosen_from(given: str, kind: type[Chosen]) -> t.Any:
-    """Return the filter that a form carries.
+def chosen_from(given: str, kind: t.Any) -> t.Any:
+    """Return the filter that a form carries; :param kind: the class of it, or several.
 
     :raises OperationRefused: for what is none.
     """
@@ -212,7 +236,11 @@ def encoded(chosen: Chosen) -> str:
 
 def filter_of(operation: BulkOperation) -> str:
     """Return the filter of an operation in words."""
-    return sentence_of(json.loads(operation.chosen))
+    return in_words(json.loads(operation.chosen))
+
+
+def in_words(chosen: dict[str, t.Any]) -> str:
+    return told(chosen) if "ids" in chosen else sentence_of(chosen)
 
 
 def sentence_of(chosen: dict[str, t.Any]) -> str:

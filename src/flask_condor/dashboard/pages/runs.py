@@ -40,6 +40,7 @@ from ..reading.runs import each_run
 from ..reading.runs import run_of
 from ..reading.runs import runs as find
 from ..routes import Routes
+from ..selecting import offered
 from ..shapes import iso
 from ..strip import strip_of
 from ..traces import parts_of
@@ -77,6 +78,7 @@ def runs() -> Response:
         tabs=[(changed(state=state), label, chosen.state == state) for state, label in TABS],
         filters=filters_of(chosen),
         words=WORDS,
+        selectable=offered("retry", "cancel", "purge"),
         retry_all_url=retry_all_url(chosen),
         was_cut=page.was_cut,
         next_url=None if page.place is None else changed(cursor=cursor_of((page.place,))),

@@ -20,7 +20,8 @@
   const isInUse = () => {
     const at = document.activeElement;
     const typing = at && at.closest("#main") && at.matches("input, select, textarea");
-    return typing || $("#main details.menu[open]") !== null || $("dialog[open]") !== null || String(getSelection()) !== "";
+    const selecting = $("#main input[form=selected]:checked") !== null;
+    return typing || selecting || $("#main details.menu[open]") !== null || $("dialog[open]") !== null || String(getSelection()) !== "";
   };
   const poll = () => {
     const main = $("#main[data-live]");
@@ -124,7 +125,6 @@
     const button = event.target.closest("[data-copy], [data-copy-link]");
     if (button) copy(button.hasAttribute("data-copy-link") ? location.href : $("code, pre, input", button.parentElement)?.textContent ?? "");
     for (const menu of $$("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
-    if (event.target.closest("[data-all]")) for (const box of $$("input[type=checkbox][name=id]")) box.checked = event.target.checked;
   });
 
   // Suggestions, for the second word, too: the browser compares each with all that is typed.
