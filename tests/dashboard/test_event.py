@@ -40,6 +40,7 @@ from sqlalchemy import update
 
 from tests.commands import printed_json
 from tests.commands import refusal
+from tests.dashboard.apps import token_of
 from tests.dashboard.browsing import SAME_SITE
 from tests.dashboard.browsing import Person
 from tests.databases import queued
@@ -178,10 +179,47 @@ def test_revealing_shows_the_secrets_and_is_in_the_audit(manager: EventsManager)
     id = placed(manager)
     person = Person(manager)
 
-    page = person.open(f"/events/{id}?reveal=1")
+    page = person.open(f"/events/{id}?view=raw")
+    answer = person.press(page, f"/events/{id}/reveal?view=raw")
+    file = person.press(answer.text, f"/events/{id}/reveal?format=json")
 
-    assert "hunter2" in page and "data-live" not in page
-    assert "reveal" in person.open(f"/events/{id}?tab=audit")
+    assert answer.status_code == 200 and "hunter2" in answer.text and "data-live" not in answer.text
+    assert f'<a href="/condor/events/{id}?view=raw">Hide them</a>' in answer.text
+    assert file.json and file.json["rows"][0]["payload"]["password"] == "hunter2"
+    with manager.log.read() as connection:
+        notes = notes_of(connection, id)
+    assert [(note.action, note.actor) for note in notes] == [("reveal", "dashboard 127.0.0.1")] * 2
+
+
+def test_nothing_is_revealed_or_written_down_by_opening_a_link(manager: EventsManager) -> None:
+    id = placed(manager)
+    person = Person(manager)
+
+    pages = [
+        person.open(f"/events/{id}?{query}") for query in ("reveal=1", "reveal=1&format=json", "tab=replay&reveal=1")
+    ]
+
+    assert not [page for page in pages if "hunter2" in page]
+    assert person.client.get(f"/condor/events/{id}/reveal").status_code == 404
+    assert "Nobody did anything" in person.open(f"/events/{id}?tab=audit")
+
+
+def test_nothing_is_revealed_to_a_form_of_another_site_or_of_an_event_that_is_gone(manager: EventsManager) -> None:
+    id = placed(manager)
+    person = Person(manager)
+    token = {"condor_form": token_of(person.client, f"/condor/events/{id}")}
+
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    answers = [
+        person.client.post(f"/condor/events/{id}/reveal", data=token, headers=foreign),
+        person.client.post(f"/condor/events/{id}/reveal", headers=SAME_SITE),
+    ]
+    gone = person.client.post("/condor/events/gone/reveal", data=token, headers=SAME_SITE)
+
+    assert [answer.status_code for answer in answers] == [403, 403] and gone.status_code == 404
+    assert not [answer for answer in answers if "hunter2" in answer.text]
+    with manager.log.read() as connection:
+        assert not connection.scalar(select(func.count()).select_from(audit))
 
 
 def test_who_may_not_see_payloads_is_not_shown_secrets(tmp_path: Path) -> None:
@@ -193,10 +231,9 @@ def test_who_may_not_see_payloads_is_not_shown_secrets(tmp_path: Path) -> None:
     id = placed(manager)
     person = Person(manager)
 
-    assert "not allowed" in person.open(f"/events/{id}?reveal=1", 403)
     page = person.open(f"/events/{id}")
     assert "Reveal them" not in page and "/replay" not in page and "tab=replay" not in page
-    for action in ("replay", "edit", "retry", "cancel"):
+    for action in ("reveal", "replay", "edit", "retry", "cancel"):
         assert person.client.post(f"/condor/events/{id}/{action}", headers=SAME_SITE).status_code == 403
 
 

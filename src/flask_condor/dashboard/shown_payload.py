@@ -7,20 +7,14 @@ import re
 import typing as t
 
 import msgspec
-from flask import request
-from werkzeug.exceptions import Forbidden
 
 from ..errors import CondorError
 from ..errors import shorten
 from ..faults import PayloadInvalid
 from ..history import Stored
 from ..history import value_of
-from ..operations import note
 from ..redacting import hidden_in
-from .here import actor
-from .here import log
 from .here import manager
-from .here import may
 from .here import redaction
 from .shapes import pretty
 
@@ -66,20 +60,6 @@ def count_parts(value: t.Any) -> int:
         count += 1
         waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
     return count
-
-
-def is_revealed(stored: Stored) -> bool:
-    """Tell whether the page was asked to reveal what is hidden, and write down that it does.
-
-    :raises Forbidden: for who may not.
-    """
-    if request.args.get("reveal") != "1":
-        return False
-    if not may("view_payload"):
-        raise Forbidden("You are not allowed to see what is hidden here.")
-    with log().change("nothing is revealed") as connection:
-        note(connection, actor(), "reveal", event_id=stored.id)
-    return True
 
 
 class Schema(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from ...history import event_of
 from ...history import reading
 from ...history import runs_of
 from ...history import value_of
+from ...operations import note
 from ...timeline import attempts_of
 from ..export import exported
 from ..frame import back
@@ -41,7 +42,6 @@ from ..samples import as_curl
 from ..samples import as_test
 from ..shown_payload import ShownPayload
 from ..shown_payload import diff_of
-from ..shown_payload import is_revealed
 from ..shown_payload import schema_of
 from ..side_panel import panel_here
 from ..strip import strip_of
@@ -69,9 +69,15 @@ def event(id: str) -> Response:
         stored = stored_or_404(connection, id)
         runs = runs_of(connection, id)
         context = head_of(connection, stored, runs) | MAKERS[tab](connection, stored, runs)
-    if tab == "payload" and wants("json"):
-        return exported([[stored.id, stored.name, context["payload"].value]], ("id", "name", "payload"), "event")
+    if tab == "payload":
+        return payload_page(stored, context)
     return shown(f"condor/event_{tab}.html", title=stored.name, tab=tab, **context)
+
+
+def payload_page(stored: Stored, context: dict[str, t.Any]) -> Response:
+    if wants("json"):
+        return exported([[stored.id, stored.name, context["payload"].value]], ("id", "name", "payload"), "event")
+    return shown("condor/event_payload.html", title=stored.name, tab="payload", **context)
 
 
 def stored_or_404(connection: Connection, id: str) -> Stored:
@@ -99,8 +105,7 @@ def head_of(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str
     }
 
 
-def payload_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str, t.Any]:
-    revealed = is_revealed(stored)
+def payload_tab(connection: Connection, stored: Stored, runs: list[Run], *, revealed: bool = False) -> dict[str, t.Any]:
     payload = ShownPayload.of(stored, revealed=revealed)
     before = event_of(connection, stored.replay_of) if stored.replay_of else None
     view = choice("view", VIEWS) or "tree"
@@ -155,7 +160,7 @@ def audit_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[s
 
 
 def replay_tab(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str, t.Any]:
-    payload = ShownPayload.of(stored, revealed=is_revealed(stored))
+    payload = ShownPayload.of(stored, revealed=False)
     return {"typed": payload.pretty, "faults": [], "schema": schema_of(stored)}
 
 
@@ -167,6 +172,18 @@ MAKERS = {
     "audit": audit_tab,
     "replay": replay_tab,
 }
+
+
+@routes.action("/events/<path:id>/reveal", needs="view_payload")
+def reveal(id: str) -> AnyResponse:
+    """Show the payload with what is hidden in it, this once, and write down that it was shown."""
+    with reading(log()) as connection:
+        stored = stored_or_404(connection, id)
+        runs = runs_of(connection, id)
+        context = head_of(connection, stored, runs) | payload_tab(connection, stored, runs, revealed=True)
+    with log().change("nothing is revealed") as connection:
+        note(connection, actor(), "reveal", event_id=id)
+    return payload_page(stored, context)
 
 
 @routes.action("/events/<path:id>/replay", needs="replay")
