@@ -54,6 +54,10 @@ RATES = """INSERT INTO condor_rates (bus, width, start, name, job, outcome, buck
     SELECT 'default', {width}, CAST(d.finished_at AS INTEGER) / {width} * {width}, e.name, d.job, d.state,
     60 + d.id % 8, count(*), sum(d.finished_at - d.started_at) FROM condor_deliveries d
     JOIN condor_events e ON e.id = d.event_id WHERE d.finished_at > :since GROUP BY 3, 4, 5, 6, 7"""
+GAUGES = """INSERT INTO condor_gauges (bus, width, start, pending, waited, workers)
+    SELECT bus, width, start, sum(runs), 1.5, 2 FROM condor_rates GROUP BY bus, width, start"""
+WAITS = """INSERT INTO condor_waits (bus, width, start, queue, bucket, runs)
+    SELECT bus, width, start, 'default', bucket, sum(runs) FROM condor_rates GROUP BY bus, width, start, bucket"""
 
 
 def filled(url: str, rows: int, seconds: float = WEEK) -> Engine:
@@ -72,6 +76,8 @@ def filled(url: str, rows: int, seconds: float = WEEK) -> Engine:
             connection.execute(text(statement))
         connection.execute(text(RATES.format(width=3600)), {"since": 0})
         connection.execute(text(RATES.format(width=60)), {"since": now - 2 * 86_400})
+        for statement in (GAUGES, WAITS):
+            connection.execute(text(statement))
     analyze = "VACUUM ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE"  # as its autovacuum would by then
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(analyze))

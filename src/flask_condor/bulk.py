@@ -27,6 +27,7 @@ from .history import is_job
 from .models import DEAD
 from .models import deliveries
 from .models import events
+from .operations import IS_QUEUED
 from .operations import RETRYABLE
 from .operations import jobs_to_run
 from .operations import make_pending
@@ -53,7 +54,8 @@ class RetryDead:
         of_name = select(events.c.name).where(events.c.id == deliveries.c.event_id).scalar_subquery()
         named: ColumnElement[bool] = true() if name is None else of_name == name
         alike: ColumnElement[bool] = true() if failure is None else deliveries.c.failure_id == failure
-        self._chosen = and_(RETRYABLE, named, true() if job is None else is_job(job), alike)
+        self._dead = and_(DEAD, alike)
+        self._chosen = and_(IS_QUEUED, named, true() if job is None else is_job(job))
         self._actor = actor
         self._at = 0
         self._last = 0
@@ -61,16 +63,18 @@ class RetryDead:
 
     def count(self, connection: Connection) -> int:
         """Return how many there are; those that die later are none of them."""
-        counted = select(func.count(), func.max(deliveries.c.id)).where(ours(connection, deliveries), self._chosen)
+        counted = select(func.count(), func.max(deliveries.c.id)).where(
+            ours(connection, deliveries), self._dead, self._chosen
+        )
         counted = counted.where(deliveries.c.id <= self._last) if self._last else counted
         count, last = connection.execute(counted).one()
         self._last = self._last or last or 0
         return int(count)
 
     def count_some(self, connection: Connection) -> Counted:
-        """Count as :meth:`count` does, as far as that is quick."""
+        """Count as :meth:`count` does, as far as that is quick: what is dead is in an index, with what is looked at."""
         self._last = connection.scalar(select(func.max(deliveries.c.id))) or 0
-        dead = select(self._chosen.label("is_chosen")).where(ours(connection, deliveries), DEAD)
+        dead = select(self._chosen.label("is_chosen")).where(ours(connection, deliveries), self._dead)
         return count_some(connection, dead.order_by(deliveries.c.id))
 
     @property
@@ -84,7 +88,7 @@ class RetryDead:
 
     def batch(self, connection: Connection) -> int:
         """Retry the next of them, in the transaction of *connection*; return how many were moved."""
-        found = select(deliveries.c.id).where(ours(connection, deliveries), self._chosen)
+        found = select(deliveries.c.id).where(ours(connection, deliveries), self._dead, self._chosen)
         found = found.where(deliveries.c.id > self._at, deliveries.c.id <= self._last)
         ids = list(connection.scalars(found.order_by(deliveries.c.id).limit(RETRIES)))
         if not ids:

@@ -22,6 +22,7 @@ from sqlalchemy import MetaData
 from sqlalchemy import String
 from sqlalchemy import Table
 from sqlalchemy import Text
+from sqlalchemy import and_
 from sqlalchemy import false
 from sqlalchemy import literal_column
 
@@ -98,6 +99,7 @@ error."""
 
 PENDING = deliveries.c.state == literal_column("'pending'")
 """Literal, as both databases use a partial index only when the statement holds the very words of its condition."""
+TRIED = and_(PENDING, deliveries.c.attempt > literal_column("0"))
 RUNNING = deliveries.c.state == literal_column("'running'")
 DEAD = deliveries.c.state == literal_column("'dead'")
 
@@ -112,7 +114,8 @@ Index(
     sqlite_where=PENDING,
     postgresql_where=PENDING,
 )
-Index("condor_dead", deliveries.c.bus, deliveries.c.id, sqlite_where=DEAD, postgresql_where=DEAD)
+Index("condor_tried", deliveries.c.bus, deliveries.c.id, sqlite_where=TRIED, postgresql_where=TRIED)
+Index("condor_dead", deliveries.c.bus, deliveries.c.id, deliveries.c.run, sqlite_where=DEAD, postgresql_where=DEAD)
 Index(
     "condor_dead_of",
     deliveries.c.bus,

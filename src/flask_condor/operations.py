@@ -64,8 +64,9 @@ def retry(connection: Connection, targets: Sequence[Target], actor: str) -> list
     return moved
 
 
-RETRYABLE = and_(DEAD, deliveries.c.run == "queued")
-CANCELLED = and_(deliveries.c.state == "cancelled", deliveries.c.run == "queued")
+IS_QUEUED = deliveries.c.run == "queued"
+RETRYABLE = and_(DEAD, IS_QUEUED)
+CANCELLED = and_(deliveries.c.state == "cancelled", IS_QUEUED)
 
 
 def make_pending(

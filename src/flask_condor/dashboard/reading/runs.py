@@ -21,12 +21,15 @@ from ...history import is_job
 from ...models import DEAD
 from ...models import PENDING
 from ...models import RUNNING
+from ...models import TRIED
 from ...models import deliveries
 
 STATES = ("waiting", "scheduled", "running", "failed", "dead", "done", "cancelled")
 """Waiting are those that are pending and due, scheduled those that are not due yet; failed are pending ones that have
 been tried already."""
-OPEN = ("waiting", "scheduled", "failed")
+OPEN = ("waiting", "scheduled")
+INDEXED = ("failed", "running", "dead")
+"""Those to which an index leads in the order of their numbers."""
 LOOKED_AT = 20_000
 """How many runs are looked at for one page, one beside the other as they were written."""
 SCATTERED = 5000
@@ -81,7 +84,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _has_time(self) -> bool:
-        return self.is_time_of_dead if self.state == "dead" else self.state not in (*OPEN, "running")
+        return self.is_time_of_dead if self.state == "dead" else self.state not in (*OPEN, "failed", "running")
 
     def _in_time(self) -> ColumnElement[bool]:
         ends = deliveries.c.finished_at
@@ -100,7 +103,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
             None: [],
             "waiting": [pending, deliveries.c.due_at <= self.now],
             "scheduled": [pending, deliveries.c.due_at > self.now],
-            "failed": [pending, deliveries.c.attempt > 0],
+            "failed": [TRIED],
             "running": [RUNNING],
             "dead": [DEAD] if self.failure is None else [DEAD, deliveries.c.failure_id == self.failure],
         }
@@ -193,7 +196,7 @@ def runs(connection: Connection, chosen: Chosen, most: int, before: int | None =
 def is_rare(connection: Connection, chosen: Chosen) -> bool:
     """Tell whether an index leads to those in the wanted state, who are fewer than what would be looked at without."""
     if chosen.state not in OPEN:
-        return chosen.state in ("running", "dead")
+        return chosen.state in INDEXED
     some = select(deliveries.c.id).where(ours(connection, deliveries), PENDING).limit(LOOKED_AT).subquery()
     return (connection.scalar(select(func.count()).select_from(some)) or 0) < LOOKED_AT
 
