@@ -166,7 +166,7 @@ LAYERS = (
     ("extension",),
     ("__init__",),
     ("demo",),
-    ("demo.senders", "demo.shop"),
+    ("demo.senders", "demo.shop", "demo.trends"),
     ("demo.stories",),
     ("demo.hour",),
     ("demo.app",),

@@ -17,6 +17,8 @@ from flask_condor.models import audit
 from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.testing import EventsWorker
+from flask_condor.trend_models import gauges
+from flask_condor.trend_models import waits
 from sqlalchemy import Column
 from sqlalchemy import func
 from sqlalchemy import select
@@ -56,6 +58,12 @@ def test_each_event_over_http_has_a_receipt_and_some_requests_were_refused(shop:
     assert sum(counts(shop, receipts.c.sender).values()) == counts(shop, events.c.source)["http"]
     assert counts(shop, rejections.c.status).keys() == {401, 403, 409, 413, 422, 429}
     assert len(counts(shop, tokens.c.name)) == 4
+
+
+def test_the_workers_have_noted_each_minute_of_the_hour(shop: Flask) -> None:
+    assert counts(shop, gauges.c.width)[60] == 60
+    assert max(counts(shop, gauges.c.pending)) > 0
+    assert counts(shop, waits.c.width)[60] > 60
 
 
 def test_nothing_in_the_hour_has_ended_in_the_future(shop: Flask) -> None:

@@ -267,7 +267,7 @@ MUTATIONS = {
         [PRUNE + "what_ended_longer_ago_than_its_retention_goes_and_nothing_else"],
     ),
     "G38 a retry of what is not dead": (
-        [("operations.py", 'RETRYABLE = and_(DEAD, deliveries.c.run == "queued")', 'RETRYABLE = deliveries.c.run == "queued"')],
+        [("operations.py", "RETRYABLE = and_(DEAD, IS_QUEUED)", "RETRYABLE = IS_QUEUED")],
         [OPERATIONS + "20_retries_at_once_make_one_new_run"],
     ),
     "G38 each press replays": (

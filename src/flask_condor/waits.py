@@ -27,15 +27,15 @@ Wait = tuple[str, float]
 """The queue of a delivery, and for how many seconds it had been due when its job began."""
 
 
-def add_waits(connection: Connection, found: Iterable[Wait]) -> None:
-    """Count waits that are over, as of now.
+def add_waits(connection: Connection, found: Iterable[Wait], at: float | None = None) -> None:
+    """Count waits that were over at a moment, in seconds since 1970 UTC; now when None.
 
     The rows are locked until the commit, and taken in the same order by all, so that two cannot wait for one another.
     """
     counts = Counter((queue, bucket_of(seconds)) for queue, seconds in found)
     if not counts:
         return
-    now, bus = clock(connection), bus_of(connection)
+    now, bus = clock(connection) if at is None else at, bus_of(connection)
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     adding = insert(waits)
     adding = adding.on_conflict_do_update(

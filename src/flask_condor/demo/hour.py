@@ -42,6 +42,7 @@ from .stories import Habit
 from .stories import Payload
 from .stories import next_story
 from .stories import payload_of
+from .trends import write_trends
 
 if t.TYPE_CHECKING:
     from ..event import Source
@@ -169,6 +170,8 @@ class Hour:
             sign_in(connection, worker)
         self._look_after(connection)
         add_runs(connection, self._runs)
+        fired = {row["id"]: row["fired_at"] for row in self._events}
+        write_trends(connection, self._random, self._now, fired, self._deliveries, len(WORKERS))
         sent = [(row["id"], row["fired_at"]) for row in self._events if row["source"] == "http"]
         write_edge(connection, self._random, self._now, sent)
 
