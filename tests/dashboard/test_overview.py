@@ -15,9 +15,9 @@ from flask_condor import EventsManager
 from flask_condor import travel
 from flask_condor.dashboard.figures import change_of
 from flask_condor.dashboard.figures import change_of_share
-from flask_condor.dashboard.reading.glance import MOST
 from flask_condor.dashboard.reading.glance import newest_failures
 from flask_condor.dashboard.reading.glance import waiting
+from flask_condor.gauges import MOST
 from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.presence import Presence

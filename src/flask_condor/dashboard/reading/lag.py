@@ -24,7 +24,9 @@ def rates_lag(connection: Connection) -> float | None:
     ended = select(deliveries.c.finished_at, deliveries.c.state)
     ended = ended.where(ours(connection, deliveries), deliveries.c.finished_at.is_not(None))
     some = ended.order_by(deliveries.c.finished_at.desc()).limit(LOOKED_AT).subquery()
-    newest = connection.scalar(select(func.max(some.c.finished_at)).where(some.c.state.in_(("done", "dead"))))
+    newest: float | None = connection.scalar(
+        select(func.max(some.c.finished_at)).where(some.c.state.in_(("done", "dead")))
+    )
     if newest is None:
         return None
     until = max(counted_until(connection, width) for width in (MINUTE, HOUR))
