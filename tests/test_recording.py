@@ -554,8 +554,8 @@ def test_no_request_waits_for_the_database(on_sqlite: EventsManager) -> None:
 def test_the_thread_ends_when_there_is_nothing_to_write_and_comes_back(
     on_sqlite: EventsManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flask_condor.recorder, "IDLE", 0.01)
-    monkeypatch.setattr(flask_condor.recorder, "INTERVAL", 0.01)
+    monkeypatch.setattr(Recorder, "idle", 0.01)
+    monkeypatch.setattr(Recorder, "interval", 0.01)
     on_sqlite.register("x", first)
 
     for _ in range(3):
@@ -589,7 +589,7 @@ class Outage:
 def test_an_outage_is_told_of_once_and_loses_nothing_within_the_bound(
     on_sqlite: EventsManager, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flask_condor.recorder, "LONGEST_REST", 0.05)
+    monkeypatch.setattr(Recorder, "longest_rest", 0.05)
     outage = Outage(on_sqlite)
     on_sqlite.queueing.recorder = Recorder(outage, on_sqlite.app.logger)
     on_sqlite.register("x", first)
@@ -611,7 +611,7 @@ def test_what_exceeds_the_bound_is_dropped_counted_and_told_of(
     on_sqlite: EventsManager, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flask_condor.recorder, "MOST", 100)
-    monkeypatch.setattr(flask_condor.recorder, "INTERVAL", 3600.0)
+    monkeypatch.setattr(Recorder, "interval", 3600.0)
     on_sqlite.register("x", first)
 
     for number in range(250):
@@ -625,7 +625,7 @@ def test_what_exceeds_the_bound_is_dropped_counted_and_told_of(
 
 def test_large_payloads_are_bounded_together(on_sqlite: EventsManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flask_condor.recorder, "LARGEST", 100_000)
-    monkeypatch.setattr(flask_condor.recorder, "INTERVAL", 3600.0)
+    monkeypatch.setattr(Recorder, "interval", 3600.0)
 
     for _ in range(20):
         on_sqlite.emit("x", "y" * 10_000)

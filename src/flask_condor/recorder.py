@@ -7,17 +7,13 @@ import typing as t
 from collections import deque
 from collections.abc import Container
 from collections.abc import Sequence
-from threading import Lock
-from threading import Thread
-from threading import get_ident
 
 from sqlalchemy.exc import DataError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.exc import ProgrammingError
 
-from .background import WRITERS
-from .background import close_at_exit
+from .background import Writer
 from .bus import bus_of
 from .drops import Drops
 from .errors import CondorError
@@ -44,12 +40,6 @@ if t.TYPE_CHECKING:
         def begin(self, what: str = ...) -> AbstractContextManager[Connection]: ...
 
 
-INTERVAL = 0.2
-"""Seconds between two writes: so much may be lost when the process is killed."""
-LONGEST_REST = 2.0
-"""Seconds between two tries while the database is away."""
-IDLE = 5.0
-"""Seconds without anything to write after which the thread ends, until there is."""
 MOST = 10_000
 """How many records may wait; what comes on top is dropped."""
 LARGEST = 32 * 1024 * 1024
@@ -62,7 +52,7 @@ REFUSALS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """What a database says of a value; PostgreSQL also by a state of class 54, when it is too large for an index."""
 
 
-class Recorder:
+class Recorder(Writer):
     """Writes the records of one app to its log, in a thread that each process starts when it first has one.
 
     Its memory is bounded: while the database is away for long, or slower than the app, records are dropped, counted
@@ -70,26 +60,26 @@ class Recorder:
     the last 0.2 s.
     """
 
+    name, interval, longest_rest, idle = "condor-recorder", 0.2, 2.0, 5.0
+
     def __init__(self, log: Writable, logger: Logger) -> None:
         self._log = log
         self._logger = logger
         self._is_away = False
-        self.forget()
-        WRITERS.add(self)
+        super().__init__()
 
     def forget(self) -> None:
-        """Begin anew, with nothing that waits: in a fork that is left to the parent."""
+        super().forget()
         self._waiting: deque[Recording] = deque()
         self._size = 0
         self._drops = Drops(self._logger)
         self._in_hand: list[Recording] = []
         self._suspects = 0
         """How many of those in hand are written one by one, as one of them was refused."""
-        self._thread: Thread | None = None
-        self._adding = Lock()
-        self._writing = Lock()
-        self._pauser = 0
-        self._closes_at_exit = False
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._waiting or self._in_hand)
 
     def start(
         self,
@@ -117,17 +107,6 @@ class Recorder:
             if self._thread is None:
                 self._start_thread()
 
-    def _start_thread(self) -> None:
-        thread = Thread(target=self._keep_writing, name="condor-recorder", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return  # the interpreter is ending, or is out of threads: the next record tries again, or the exit writes
-        self._thread = thread
-        if not self._closes_at_exit:
-            self._closes_at_exit = True
-            close_at_exit()
-
     @property
     def unwritten(self) -> int:
         """How many events have runs that are not written yet."""
@@ -153,17 +132,6 @@ class Recorder:
             self._drops.tell()
             self._writing.release()
 
-    def pause(self) -> None:
-        """Hold back the next write, once the one in progress is done, or after a second."""
-        if self._writing.acquire(timeout=1.0):
-            self._pauser = get_ident()
-
-    def resume(self) -> None:
-        """Let writes go on that this thread has paused."""
-        if self._pauser == get_ident():
-            self._pauser = 0
-            self._writing.release()
-
     def close(self) -> None:
         """Write what can be written before the process ends, and tell what could not."""
         if self.flush():
@@ -174,18 +142,6 @@ class Recorder:
             self._in_hand.clear()
             self._waiting.clear()
         self._drops.tell(at_once=True)
-
-    def _keep_writing(self) -> None:
-        rest, busy_at = INTERVAL, time.monotonic()
-        while True:
-            time.sleep(rest)
-            if self._waiting or self._in_hand:
-                busy_at = time.monotonic()
-            rest = INTERVAL if self.flush() else min(2 * rest, LONGEST_REST)
-            with self._adding:
-                if time.monotonic() - busy_at > IDLE and not self._waiting and not self._in_hand:
-                    self._thread = None
-                    return
 
     def _write_some(self) -> int:
         """Write one batch, or a part of it, and return how many records it was; 0 while the database is away."""

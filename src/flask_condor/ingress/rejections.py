@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import time
 import typing as t
-from threading import Lock
-from threading import Thread
-from threading import get_ident
 
 import msgspec
 from flask import request
@@ -17,8 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
-from ..background import WRITERS
-from ..background import close_at_exit
+from ..background import Writer
 from ..bus import bus_of
 from ..edge_models import rejections
 from ..errors import CondorError
@@ -37,10 +33,6 @@ if t.TYPE_CHECKING:
     from .sending import Sender
 
 HOUR = 3600
-INTERVAL = 1.0
-"""Seconds between two writes: so much may be lost when the process is killed."""
-LONGEST_REST = 10.0
-"""Seconds between two tries while the database is away."""
 BETWEEN_SAMPLES = 1.0
 """Seconds for which the sample of a rule stays the last one."""
 BETWEEN_LINES = 10.0
@@ -71,27 +63,28 @@ class Told(msgspec.Struct):
     untold: int
 
 
-class Rejections:
+class Rejections(Writer):
     """Counts the refused requests of one app, tells of them, and stores the counts in a thread of its own.
 
     :param redaction: of what is shown of a body.
     """
 
+    name, interval, longest_rest, idle = "condor-rejections", 1.0, 10.0, 0.0
+
     def __init__(self, log: Writable, logger: Logger, redaction: Redaction) -> None:
         self._log = log
         self._logger = logger
         self._redaction = redaction
-        self.forget()
-        WRITERS.add(self)
+        super().__init__()
 
     def forget(self) -> None:
-        """Begin anew, with nothing that waits: in a fork that is left to the parent."""
+        super().forget()
         self._tallies: dict[Key, Tally] = {}
         self._told: dict[tuple[int, str], Told] = {}
-        self._thread: Thread | None = None
-        self._adding = Lock()
-        self._writing = Lock()
-        self._pauser = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._tallies)
 
     def add(self, rejected: Rejected, seen: Seen, why: str) -> None:
         """Count that the current request was refused; never waits for the database.
@@ -162,25 +155,6 @@ class Rejections:
             sender=sender and sender.name,
         )
 
-    def _start_thread(self) -> None:
-        thread = Thread(target=self._keep_writing, name="condor-rejections", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return  # the interpreter is ending, or is out of threads: the next one tries again, or the exit writes
-        self._thread = thread
-        close_at_exit()
-
-    def _keep_writing(self) -> None:
-        rest = INTERVAL
-        while True:
-            time.sleep(rest)
-            rest = INTERVAL if self.flush() else min(2 * rest, LONGEST_REST)
-            with self._adding:
-                if not self._tallies:
-                    self._thread = None
-                    return
-
     def flush(self, timeout: float = 5.0) -> bool:
         """Store what was counted, in this thread; return whether that could be done.
 
@@ -209,17 +183,6 @@ class Rejections:
     def close(self) -> None:
         """Store what can be stored before the process ends."""
         self.flush()
-
-    def pause(self) -> None:
-        """Hold back the next write, once the one in progress is done, or after a second."""
-        if self._writing.acquire(timeout=1.0):
-            self._pauser = get_ident()
-
-    def resume(self) -> None:
-        """Let writes go on that this thread has paused."""
-        if self._pauser == get_ident():
-            self._pauser = 0
-            self._writing.release()
 
 
 def short(text: str) -> str:
