@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 from threading import Thread
@@ -18,6 +19,7 @@ from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
+from flask_condor import JobsFailed
 from flask_condor.attempt import Attempts
 from flask_condor.claims import Wish
 from flask_condor.claims import claim
@@ -72,7 +74,7 @@ def ran(manager: EventsManager, *jobs: Callable[[Event[Any], Context], Any]) -> 
     manager.fire(Event("order.paid", 7))
     run_queue(manager, check=False)
     with manager.log.read() as connection:
-        ids = connection.scalars(select(deliveries.c.id)).all()
+        ids = connection.scalars(select(deliveries.c.id).order_by(deliveries.c.id)).all()
         return [step for steps in attempts_of(connection, ids).values() for step in steps]
 
 
@@ -135,6 +137,62 @@ def test_jobs_side_by_side_do_not_mix_their_lines(durable_manager: EventsManager
     assert count_lines(durable_manager) == 2
 
 
+def recorded(manager: EventsManager, event: Event[Any]) -> dict[str, list[str]]:
+    """Fire *event*; return what is kept of each run, by the name of its job."""
+    with suppress(JobsFailed):
+        manager.fire(event)
+    manager.queueing.flush()
+    with manager.log.read() as connection:
+        jobs = {row.id: row.job.rpartition(".")[2] for row in connection.execute(select(deliveries))}
+        return {jobs[id]: texts(steps[0]) for id, steps in attempts_of(connection, jobs).items()}
+
+
+def test_what_a_job_logs_in_the_apps_own_process_is_kept_with_its_recorded_run(durable_manager: EventsManager) -> None:
+    def first(event: Event[Any], ctx: Context) -> None:
+        logger.info("first")
+        ctx.events.fire(Event("order.shipped"))
+        logger.info("first again")
+
+    def silent(event: Event[Any], ctx: Context) -> None: ...
+
+    def fails(event: Event[Any], ctx: Context) -> str:
+        logger.warning("it will fail")
+        raise ValueError
+
+    def nested(event: Event[Any], ctx: Context) -> None:
+        logger.info("nested")
+
+    durable_manager.register("order.paid", first, silent, fails)
+    durable_manager.register("order.shipped", nested)
+    durable_manager.queueing.turn_on()
+    logger.info("before")
+
+    assert recorded(durable_manager, Event("order.paid")) == {
+        "nested": ["INFO shop: nested"],
+        "first": ["INFO shop: first", "INFO shop: first again"],
+        "silent": [],
+        "fails": ["WARNING shop: it will fail"],
+    }
+    assert count_lines(durable_manager) == 3
+
+
+def test_an_awaited_job_has_the_lines_of_its_own(file_manager: EventsManager) -> None:
+    async def waits(event: Event[Any], ctx: Context) -> None:
+        logger.info("before")
+        await asyncio.sleep(0)
+        logger.info("after")
+
+    file_manager.register("order.paid", waits)
+    file_manager.queueing.turn_on()
+
+    asyncio.run(file_manager.fire_async(Event("order.paid")))
+
+    file_manager.queueing.flush()
+    with file_manager.log.read() as connection:
+        ((step,),) = attempts_of(connection, [1]).values()
+    assert texts(step) == ["INFO shop: before", "INFO shop: after"]
+
+
 def test_async_code_nested_jobs_and_copied_contexts_are_of_the_run(file_manager: EventsManager) -> None:
     def nested(event: Event[Any], ctx: Context) -> None:
         logger.info("nested")
@@ -151,7 +209,7 @@ def test_async_code_nested_jobs_and_copied_contexts_are_of_the_run(file_manager:
 
     file_manager.register("order.shipped", nested)
 
-    step, *_ = sorted(ran(file_manager, job), key=lambda one: one.lines is None)
+    step, *_ = ran(file_manager, job)
     file_manager.queueing.flush()
 
     assert texts(step) == ["INFO shop: async", "INFO shop: nested", "INFO shop: thread"]
@@ -243,6 +301,7 @@ def test_nothing_of_logging_is_changed(file_manager: EventsManager, caplog: pyte
 
 @pytest.fixture
 def factory() -> Iterator[None]:
+    watch_records()
     before = logging.getLogRecordFactory()
     watch_records.cache_clear()
     yield
@@ -271,7 +330,10 @@ def test_nothing_is_asked_of_the_database_where_nothing_is_logged(file_manager: 
     def silent(event: Event[Any], ctx: Context) -> None: ...
 
     file_manager.register("order.paid", silent, run="queued")
+    file_manager.register("order.shipped", silent)
     file_manager.fire(Event("order.paid"))
+    file_manager.fire(Event("order.shipped"))
+    file_manager.queueing.flush()
     run_queue(file_manager, check=True)
 
     told = [one for one in asked if not one.startswith(("CREATE", "PRAGMA", "\nCREATE"))]

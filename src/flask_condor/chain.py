@@ -8,6 +8,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
+from functools import cache
+from logging import LogRecord
 from types import CodeType
 from types import FrameType
 from types import FunctionType
@@ -30,6 +32,7 @@ from .job import awaited_step
 from .job import name_of
 from .job import path_of
 from .line import tell
+from .logged_lines import tell_of_records
 from .signals import Call
 from .signals import Plan
 
@@ -51,7 +54,10 @@ F = t.TypeVar("F", bound=Callable[..., t.Any])
 
 
 def runs_jobs(function: F) -> F:
-    """Mark a function that keeps the event and the job that it runs in its locals ``event`` and ``job``."""
+    """Mark a function that keeps the event and the job that it runs in its locals ``event`` and ``job``.
+
+    One that records keeps what it tells of them in ``recording``, and in ``failed`` the error that a job ended with.
+    """
     RUNS_JOBS.add(t.cast(FunctionType, function).__code__)
     return function
 
@@ -96,8 +102,8 @@ class Chain:
                 try:
                     result = job(event, self.ctx)
                 except Exception as error:  # the job border: errors become values here
-                    failures.append(self.failure(event, job, error, traceback=traceback))
                     failed = error
+                    failures.append(self.failure(event, job, error, traceback=traceback))
                 if recording is not None:
                     recording.note(result, failed)
         except BaseException as error:
@@ -131,8 +137,8 @@ class Chain:
                 try:
                     result = await job.function(event, ctx=self.ctx)
                 except Exception as error:  # the job border, as in run
-                    failures.append(self.failure(event, job, error))
                     failed = error
+                    failures.append(self.failure(event, job, error))
                 finally:
                     awaited_step.reset(step)
                 if recording is not None:
@@ -237,6 +243,23 @@ def step_here() -> Step | None:
             return frame.f_locals["event"], frame.f_locals["job"]
         frame = frame.f_back
     return awaited_step.get()
+
+
+@cache
+def watch_runs() -> None:
+    """Let what jobs log be kept, from now on and in this process, with the recordings of their runs."""
+    tell_of_records(add_to_recording)
+
+
+def add_to_recording(record: LogRecord) -> None:
+    """Keep *record* with the run of the job that is running on this thread's stack, if that is recorded."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code not in RUNS_JOBS:
+        frame = frame.f_back
+    here = {} if frame is None else frame.f_locals
+    recording: Recording | None = here.get("recording")
+    if recording is not None and "job" in here and here.get("failed") is None:
+        recording.hear(record)
 
 
 def without_put_off(names: list[str], plan: Plan) -> list[str]:

@@ -27,6 +27,7 @@ from .claims import Claim
 from .claims import Pair
 from .failures import Failed
 from .failures import add_failures
+from .kept_lines import KeptLines
 from .kept_lines import add_lines
 from .log import clock
 from .log import wake_workers
@@ -97,7 +98,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]
         connection.execute(update(deliveries).where(deliveries.c.id == bindparam("of")), others)
     if failed:
         end_failed(connection, failed, now)
-    add_lines(connection, now, {o.claim.id: o.lines for o in kept if o.lines is not None})
+    add_lines(connection, [KeptLines(o.claim.id, now, o.lines) for o in kept if o.lines is not None])
     redact_ended(connection, {outcome.claim.event.id for outcome in kept})
     add_runs(connection, [Finished(o.claim.event.name, o.claim.job, o.kind, now, o.seconds) for o in kept])
     return kept

@@ -5,7 +5,9 @@ Written in the very transaction that writes the outcome; where nothing was logge
 
 from __future__ import annotations
 
+import typing as t
 from collections.abc import Collection
+from collections.abc import Sequence
 
 from sqlalchemy import delete
 from sqlalchemy import insert
@@ -18,11 +20,18 @@ MOST = 200
 """Of how many runs lines are read at once: those that ended last."""
 
 
-def add_lines(connection: Connection, ended_at: float, lines: dict[int, str]) -> None:
-    """Keep the *lines* of runs that ended at one time, by the numbers of their deliveries."""
-    rows = [{"delivery_id": delivery, "ended_at": ended_at, "lines": text} for delivery, text in lines.items()]
-    if rows:
-        connection.execute(insert(run_lines), rows)
+class KeptLines(t.NamedTuple):
+    """What one run logged."""
+
+    delivery_id: int
+    ended_at: float
+    lines: str
+
+
+def add_lines(connection: Connection, kept: Sequence[KeptLines]) -> None:
+    """Keep what runs logged."""
+    if kept:
+        connection.execute(insert(run_lines), [one._asdict() for one in kept])
 
 
 def lines_of(connection: Connection, delivery_ids: Collection[int]) -> dict[tuple[int, float], str]:

@@ -10,6 +10,7 @@ import logging
 import time
 import typing as t
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,17 +73,27 @@ def gathered() -> Iterator[LoggedLines]:
 
 @cache
 def watch_records() -> None:
-    """See each record that is made in this process from now on; one made while nothing is gathered is left as it is."""
+    """Gather from now on what is logged in this process, where anything is gathered."""
+    tell_of_records(add_to_gathered)
+
+
+def add_to_gathered(record: logging.LogRecord) -> None:
+    lines = _here.get()
+    if lines is not None:
+        lines.add(record)
+
+
+def tell_of_records(listener: Callable[[logging.LogRecord], None]) -> None:
+    """Call *listener* with each record of that level that is made in this process from now on."""
     make = logging.getLogRecordFactory()
 
-    def make_and_gather(*args: t.Any, **values: t.Any) -> logging.LogRecord:
+    def make_and_tell(*args: t.Any, **values: t.Any) -> logging.LogRecord:
         record = make(*args, **values)
-        lines = _here.get()
-        if lines is not None and (record.levelno or 0) >= LEVEL:
-            lines.add(record)
+        if (record.levelno or 0) >= LEVEL:
+            listener(record)
         return record
 
-    logging.setLogRecordFactory(make_and_gather)
+    logging.setLogRecordFactory(make_and_tell)
 
 
 def line_of(record: logging.LogRecord) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from functools import cached_property
 
+from .chain import watch_runs
 from .due import NOW
 from .due import due_from
 from .errors import LogUnavailable
@@ -84,6 +85,7 @@ class Queueing:
             self._when_needed()
             if self._config.log == "all":
                 self._registry.signals.watch()
+                watch_runs()
 
     def record(self, event: Event[t.Any], plan: Plan, *, is_queued: bool) -> Recording | None:
         """Return what is to be told how each of *plan* ends, when runs are recorded.

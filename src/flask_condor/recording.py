@@ -12,10 +12,14 @@ import msgspec
 from .errors import shorten_repr
 from .event import Event
 from .event import Origin
+from .logged_lines import LARGEST as LARGEST_LOGGED
+from .logged_lines import LoggedLines
 from .storable import Failure
 from .storable import describe_error
 
 if t.TYPE_CHECKING:
+    from logging import LogRecord
+
     from .job import Run
 
     Entry = tuple[str, Run]
@@ -77,6 +81,17 @@ class Recording(msgspec.Struct, eq=False, gc=False):
     ends: list[float]
     notes: dict[int, Note]
     """By the number of the step."""
+    logged: dict[int, LoggedLines] | None = None
+    """Likewise, what was logged, if anything."""
+
+    def hear(self, record: LogRecord) -> None:
+        """Keep what the step that is running has logged."""
+        self.logged = {} if self.logged is None else self.logged
+        step = len(self.ends)
+        if step not in self.logged:
+            self.logged[step] = LoggedLines()
+            self.size += LARGEST_LOGGED
+        self.logged[step].add(record)
 
     def note(self, result: object, error: BaseException | None) -> None:
         """Note how the next step ended: what it returned, or the error that it raised."""

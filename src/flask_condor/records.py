@@ -5,6 +5,8 @@ from __future__ import annotations
 import marshal
 import typing as t
 from collections.abc import Container
+from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
@@ -23,6 +25,8 @@ from .errors import shorten_repr
 from .event import Event
 from .failures import Failed
 from .failures import add_failures
+from .kept_lines import KeptLines
+from .kept_lines import add_lines
 from .models import deliveries
 from .models import events
 from .payload import to_json
@@ -40,6 +44,8 @@ from .storable import storable
 
 ROWS_PER_STATEMENT = 200
 
+T = t.TypeVar("T")
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -51,6 +57,8 @@ class Record(msgspec.Struct, eq=False, gc=False):
     runs: list[dict[str, t.Any]]
     failed: list[tuple[dict[str, t.Any], Failure]]
     """Those of the runs that failed."""
+    logged: list[tuple[dict[str, t.Any], str]]
+    """Those of the runs that logged anything."""
 
 
 def record_of(recording: Recording, bus: str, redaction: Redaction | None = None) -> Record:
@@ -64,7 +72,8 @@ def record_of(recording: Recording, bus: str, redaction: Redaction | None = None
     row = event_row(event, payload, is_orphan=recording.is_orphan, is_replayable=is_replayable, is_redacted=is_redacted)
     runs = runs_of(recording, bus)
     failed = failed_of(recording, runs) if recording.notes else []
-    return Record(row | {"bus": bus}, recording.awaits_event, runs, failed)
+    logged = logged_of(recording, runs) if recording.logged else []
+    return Record(row | {"bus": bus}, recording.awaits_event, runs, failed, logged)
 
 
 def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
@@ -92,9 +101,21 @@ def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:
 
 
 def failed_of(recording: Recording, runs: Sequence[dict[str, t.Any]]) -> list[tuple[dict[str, t.Any], Failure]]:
+    notes = of_steps(recording, runs, recording.notes)
+    return [(run, note.failure) for run, note in notes if note.failure is not None]
+
+
+def logged_of(recording: Recording, runs: Sequence[dict[str, t.Any]]) -> list[tuple[dict[str, t.Any], str]]:
+    logged = of_steps(recording, runs, recording.logged or {})
+    return [(run, lines.text) for run, lines in logged if lines.text is not None]
+
+
+def of_steps(
+    recording: Recording, runs: Sequence[dict[str, t.Any]], told: Mapping[int, T]
+) -> Iterator[tuple[dict[str, t.Any], T]]:
+    """Yield each run with what is told of its step, where anything is."""
     steps = [step for step, entry in enumerate(recording.entries) if entry is not None]
-    notes = [(run, recording.notes.get(step)) for step, run in zip(steps, runs, strict=True)]
-    return [(run, note.failure) for run, note in notes if note is not None and note.failure is not None]
+    return ((run, told[step]) for step, run in zip(steps, runs, strict=True) if step in told)
 
 
 def describe(kept: Kept) -> tuple[str, bool]:
@@ -125,32 +146,50 @@ def write(connection: Connection, records: Sequence[Record]) -> Container[str]:
     runs = sorted((run for record in written for run in record.runs), key=itemgetter("started_at"))
     insert(connection, RUNS, runs)
     note_failures(connection, written)
+    keep_logged(connection, written)
     add_runs(connection, [finished(record.event["name"], run) for record in written for run in record.runs])
     return early
 
 
 def note_failures(connection: Connection, written: Sequence[Record]) -> None:
-    """Keep the runs that failed, and tell their rows to which failure they belong.
-
-    The numbers of these rows are looked up: to ask for those of all that were inserted would cost the others time.
-    """
+    """Keep the runs that failed, and tell their rows to which failure they belong."""
     failed = [(record.event["name"], *one) for record in written for one in record.failed]
     if not failed:
         return
-    identity = deliveries.c.event_id, deliveries.c.job, deliveries.c.started_at
-    found = select(deliveries.c.id, *identity).where(
-        deliveries.c.event_id.in_({run["event_id"] for _, run, _ in failed})
-    )
-    numbers = {(row.event_id, row.job, row.started_at): row.id for row in connection.execute(found)}
+    numbers = numbers_of(connection, [run for _, run, _ in failed])
     attempts = [
         Failed(number, 1, name, run["job"], "dead", None, run["started_at"], run["finished_at"], failure)
         for name, run, failure in failed
-        if (number := numbers.get((run["event_id"], run["job"], run["started_at"]))) is not None
+        if (number := numbers.get(identity_of(run))) is not None
     ]
     groups = add_failures(connection, attempts)
     values = [{"of": one.delivery, "failure": group} for one, group in zip(attempts, groups, strict=True)]
     telling = update(deliveries).where(deliveries.c.id == bindparam("of"))
     connection.execute(telling.values(failure_id=bindparam("failure")), values)
+
+
+def keep_logged(connection: Connection, written: Sequence[Record]) -> None:
+    """Keep what runs logged."""
+    logged = [one for record in written for one in record.logged]
+    if not logged:
+        return
+    numbers = numbers_of(connection, [run for run, _ in logged])
+    found = [(numbers.get(identity_of(run)), run["finished_at"], lines) for run, lines in logged]
+    add_lines(connection, [KeptLines(number, ended, lines) for number, ended, lines in found if number is not None])
+
+
+Identity = tuple[str, str, float]
+
+
+def identity_of(run: dict[str, t.Any]) -> Identity:
+    return run["event_id"], run["job"], run["started_at"]
+
+
+def numbers_of(connection: Connection, runs: Sequence[dict[str, t.Any]]) -> dict[Identity, int]:
+    """Return the numbers of the rows of *runs*, looked up, as asking for those of all inserted would cost time."""
+    identity = deliveries.c.event_id, deliveries.c.job, deliveries.c.started_at
+    found = select(deliveries.c.id, *identity).where(deliveries.c.event_id.in_({run["event_id"] for run in runs}))
+    return {(row.event_id, row.job, row.started_at): row.id for row in connection.execute(found)}
 
 
 def ids_not_there(connection: Connection, ids: Sequence[str]) -> set[str]:
