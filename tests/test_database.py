@@ -12,6 +12,7 @@ import threading
 import time
 import typing as t
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,33 @@ def test_checkpoints_keep_the_write_ahead_log_small(sqlite_engine: Engine) -> No
     sizes = write_blobs(sqlite_engine, 7 * database.COMMITS_PER_CHECKPOINT)
 
     assert max(sizes) < 1.5 * sizes[database.COMMITS_PER_CHECKPOINT]
+
+
+FLUSH_NOTHING = "PRAGMA synchronous = OFF"  # what is measured here is a size, and a flush takes milliseconds
+
+
+def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(sqlite_engine: Engine) -> None:
+    write_blobs(sqlite_engine, 1)
+    path, is_over = str(sqlite_engine.url.database), threading.Event()
+    with closing(sqlite_engine.raw_connection()) as connection:
+        connection.driver_connection.execute(FLUSH_NOTHING)
+
+    def write_on() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute(FLUSH_NOTHING)
+            other.execute("PRAGMA wal_autocheckpoint = 0")
+            while not is_over.wait(0.0002):
+                other.execute("INSERT INTO blobs VALUES (zeroblob(4000))")
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    try:
+        sizes = write_blobs(sqlite_engine, 8 * database.COMMITS_PER_CHECKPOINT)
+    finally:
+        is_over.set()
+        thread.join()
+
+    assert sizes[-1] < 2.5 * sizes[database.COMMITS_PER_CHECKPOINT - 2]
 
 
 def test_a_checkpoint_is_left_to_the_process_that_is_at_it(sqlite_engine: Engine) -> None:

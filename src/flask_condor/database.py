@@ -46,6 +46,8 @@ SHORT_NAP, LONG_NAP = 0.0004, 0.002
 READING = "condor_reading"
 """The execution option of a transaction that only reads: on SQLite it takes no write lock."""
 COMMITS_PER_CHECKPOINT = 200
+CHECKPOINT_TURN = 0.02
+"""Seconds that a checkpoint waits for those who write and read, each; then it moves what it may."""
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
 MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(condor_\w+)|relation \"(condor_\w+)\" does not exist")
@@ -195,9 +197,22 @@ class Checkpointer:
         try:
             with open(self._lock, "a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                move_whole(connection)
         except (OSError, sqlite3.Error):
             return  # another process is at it, or the disk is full: the next round tries again
+
+
+def move_whole(connection: sqlite3.Connection) -> None:
+    """Move all of a write-ahead log into its file, with nobody writing meanwhile, so that it begins anew.
+
+    Beside one who writes on, a passive checkpoint comes to no end: the log grows, and to flush a file that grows takes
+    twice as long.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_TURN * 1000:.0f}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
 
 
 @contextmanager
