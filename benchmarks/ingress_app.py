@@ -15,6 +15,8 @@ from flask_condor.ingress import accepting
 from flask_condor.ingress.accepting import Accepted
 from flask_condor.ingress.accepting import draft
 from flask_condor.ingress.accepting import refuse_unwanted
+from flask_condor.ingress.sending import Sender
+from flask_condor.ingress.sending import confirm
 
 NAME = "order.paid"
 
@@ -23,11 +25,13 @@ def ship(event: Event[Any], ctx: Context) -> None:
     """Stand in for a job; no worker runs here."""
 
 
-def accept_nothing(manager: EventsManager, incoming: Sequence[Any], sender: Any, arrival: Any) -> list[Accepted]:
-    """Do all that accepting does before its transaction."""
+def accept_nothing(manager: EventsManager, incoming: Sequence[Any], sender: Sender, arrival: Any) -> list[Accepted]:
+    """Do all that accepting does but its writing, and ask for the token in a transaction that only reads."""
     for one in incoming:
         refuse_unwanted(manager, one.name, sender)
     drafts = [draft(manager, one, arrival) for one in incoming]
+    with manager.log.read() as connection:
+        confirm(connection, sender)
     return [Accepted(one.event.id, one.event.name, one.payload, not one.jobs) for one in drafts]
 
 

@@ -31,6 +31,7 @@ from .receipts import id_taken
 from .receipts import take
 from .rejection import Rejected
 from .sending import check_name
+from .sending import confirm
 
 if t.TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -70,7 +71,8 @@ def accept(manager: EventsManager, incoming: Sequence[Incoming], sender: Sender,
     What was stored before, by the same id and with the same content, is returned as it was then, and nothing of it
     runs again. Once its event is pruned, an id is new again.
 
-    :raises Rejected: for the first that may not be sent, is not of its name's type, or has the id of another event.
+    :raises Rejected: for the first that may not be sent, is not of its name's type, or has the id of another event; for
+        a *sender* whose token has ended.
     :raises DelayInvalid: for a wrong delay.
     :raises LogUnavailable: when the database fails.
     """
@@ -80,6 +82,7 @@ def accept(manager: EventsManager, incoming: Sequence[Incoming], sender: Sender,
             refuse_unwanted(manager, one.name, sender)
             drafts.append(draft(manager, one, arrival, number))
     with manager.log.begin("nothing was accepted") as connection:
+        confirm(connection, sender)
         accepted = store(connection, drafts, arrival)
     manager.queueing.on_accept()
     return accepted

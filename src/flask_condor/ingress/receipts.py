@@ -48,7 +48,7 @@ ADD = f"""
     """
 """Asks no question first: of two that come at once, on whatever workers, the second waits here for the first."""
 ADD_TO_SQLITE = ADD % ", ".join("?" * len(COLUMNS[:-1]))
-"""As plain SQL, with the values in the order of the columns: as a statement of SQLAlchemy's it takes ten times as long."""
+"""Plain SQL, with the values in the order of the columns: as a statement of SQLAlchemy's it takes ten times as long."""
 ADD_TO_SERVER = text(ADD % f":{', :'.join(COLUMNS[:-2])}, extract(epoch FROM clock_timestamp()) + :ahead")
 
 

@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
     from .incoming import Form
     from .receipts import Hides
     from .rejections import Rejections
+    from .sending import Sender
 
     Refusal = CondorError | HTTPException
 
@@ -100,14 +101,30 @@ class Route:
             return self.refuse(error, seen)
 
     def _accept(self, seen: Seen) -> list[Accepted]:
-        from .accepting import accept  # likewise
-        from .receipts import Arrival  # likewise
-
         config = self._manager.config
         if config.trigger_limit is not None:
             count_request(self._manager.app, config.trigger_limit)
         body = read_body(request)
-        seen.sender = sender = identify(self._manager, request, body)
+        seen.sender = sender = identify(self._manager, request, body, recall=True)
+        try:
+            return self._accept_from(sender, body, seen)
+        except (CondorError, HTTPException):
+            if sender.digest is not None:
+                self._identify_again(body, seen)
+            raise
+
+    def _identify_again(self, body: bytes, seen: Seen) -> None:
+        """Let a sender whose token has ended be told that, and nothing else of the request."""
+        try:
+            identify(self._manager, request, body)
+        except Rejected:
+            seen.sender, seen.incoming = None, ()
+            raise
+
+    def _accept_from(self, sender: Sender, body: bytes, seen: Seen) -> list[Accepted]:
+        from .accepting import accept  # likewise
+        from .receipts import Arrival  # likewise
+
         seen.incoming = read_incoming(request, body, is_signed=sender.kind == "signature")
         self._backlog.check()
         arrival = Arrival.of(request, sender.name, self._hides)

@@ -21,8 +21,11 @@ from ..signature import Signatures
 from .rejection import Rejected
 
 if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from ..config import Config
     from ..manager import EventsManager
+    from .tokens import State
     from .tokens import Token
 
 DOOR = "condor_door"
@@ -32,11 +35,16 @@ WAYS = (
     " webhook-id, webhook-timestamp and webhook-signature."
 )
 
+ENDED = {"expired": "has expired", "revoked": "was revoked"}
 ELSEWHERE = (
     "it is not from this machine, but from another one, through a proxy, under another host name, or from a page of"
     " another site; with neither a secret nor a token only debug mode's own machine is let in."
     " To let others in: `flask events token create NAME`, or CONDOR_TRIGGER_SECRETS."
 )
+
+
+MOST_REMEMBERED = 1000
+"""Tokens."""
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -46,6 +54,8 @@ class Sender(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     """Patterns of the names of events."""
     kind: t.Literal["token", "signature", "open"]
+    digest: str | None = None
+    """That of a token which is known from before: whether it is still live, :func:`confirm` tells."""
 
     def may_send(self, name: str) -> bool:
         """Tell whether events of this *name* may come from here, as far as the sender goes."""
@@ -70,8 +80,9 @@ class Door:
         self.is_open = is_open
         """Whether it is for who is at this machine, and for nobody else; None while that is not known."""
         self._uses: dict[int, float] = {}
+        self._remembered: dict[str, tuple[Sender, float]] = {}
 
-    def identify(self, request: Request, body: bytes) -> Sender:
+    def identify(self, request: Request, body: bytes, *, recall: bool) -> Sender:
         """Return who sent *request*; as :func:`identify`."""
         if self.is_open is None:
             self.is_open = self._look()
@@ -79,10 +90,9 @@ class Door:
             raise put_off("Whether this is open to you cannot be looked up for the moment. Send it again later.")
         if self.is_open:
             return open_sender(request, is_debug=self._manager.app.debug)
-        sender = self._signer(request, body) or self._bearer(request)
+        sender = self._signer(request, body) or self._bearer(request, recall=recall)
         if sender is None:
-            why = why_unknown(request, has_secrets=self._signatures is not None)
-            raise Rejected(401, "unidentified", WAYS, {"WWW-Authenticate": "Bearer"}, why=why)
+            raise unidentified(why_unknown(request, has_secrets=self._signatures is not None))
         return sender
 
     def _signer(self, request: Request, body: bytes) -> Sender | None:
@@ -92,22 +102,41 @@ class Door:
         refuse_unsigned(request)
         return Sender(place, ("*",), "signature")
 
-    def _bearer(self, request: Request) -> Sender | None:
-        from .tokens import find  # imports SQLAlchemy, which the route of an app in debug mode need not pay
+    def _bearer(self, request: Request, *, recall: bool) -> Sender | None:
+        from .tokens import digest_of  # imports SQLAlchemy, which the route of an app in debug mode need not pay
         from .tokens import is_token
 
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not is_token(token.strip()):
+        token = bearer_in(request)
+        if not is_token(token):
             return None
+        digest = digest_of(token)
+        remembered, until = self._remembered.get(digest, (None, 0.0))
+        if recall and time.monotonic() < until:
+            return remembered
+        return self._look_up(digest)
+
+    def _look_up(self, digest: str) -> Sender:
+        from .tokens import find
+
+        self._remembered.pop(digest, None)
         try:
             with self._manager.log.read() as connection:
-                found = find(connection, token.strip())
+                found = find(connection, digest)
         except LogUnavailable as error:
             raise put_off("Whose token this is cannot be looked up for the moment. Send it again later.") from error
-        if found is None:
-            return None
-        self._note_use(found)
-        return Sender(found.name, found.scopes, "token")
+        token = refuse_ended(found)
+        self._note_use(token)
+        self._remember(digest, token)
+        return Sender(token.name, token.scopes, "token")
+
+    def _remember(self, digest: str, token: Token) -> None:
+        """Keep what never changes of a token; not for ever, as its use is noted when it is looked up."""
+        from .tokens import BETWEEN_USES
+
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        until = time.monotonic() + BETWEEN_USES
+        self._remembered[digest] = Sender(token.name, token.scopes, "token", digest), until
 
     def _note_use(self, token: Token) -> None:
         """Write down that a token is in use, once a minute; that it cannot be is no reason to refuse the request."""
@@ -129,24 +158,51 @@ def put_off(said: str) -> Rejected:
     return Rejected(503, "log-unavailable", said, {"Retry-After": str(RETRY_AFTER)})
 
 
-def identify(manager: EventsManager, request: Request, body: bytes) -> Sender:
+def unidentified(why: str) -> Rejected:
+    return Rejected(401, "unidentified", WAYS, {"WWW-Authenticate": "Bearer"}, why=why)
+
+
+def identify(manager: EventsManager, request: Request, body: bytes, *, recall: bool = False) -> Sender:
     """Return who sent *request*, whose *body* is as it came.
 
+    :param recall: whether a token that was looked up within a minute is known by that: the caller then is to
+        :func:`confirm` the sender, in the transaction that stores, before anything is answered.
     :raises Rejected: 401 for nobody that is known, without saying what was wrong; 400 for what is signed but for a part
         of it; 503 while tokens cannot be looked up; 404 for who is elsewhere, when only this machine is let in.
     """
     door: Door = manager.app.extensions[DOOR]
-    return door.identify(request, body)
+    return door.identify(request, body, recall=recall)
+
+
+def confirm(connection: Connection, sender: Sender) -> None:
+    """Make sure that the token of a *sender* that was remembered is still live.
+
+    :raises Rejected: 401, when it has ended since.
+    """
+    from .tokens import find
+
+    if sender.digest is not None:
+        refuse_ended(find(connection, sender.digest))
+
+
+def refuse_ended(found: tuple[Token, State] | None) -> Token:
+    if found is None:
+        raise unidentified("its token was never made, or is of another event log: see `flask events token list`.")
+    token, state = found
+    if state != "live":
+        raise unidentified(f"its token, {token.name}, {ENDED[state]}: see `flask events token list`.")
+    return token
+
+
+def bearer_in(request: Request) -> str:
+    """Return what *request* has after ``Bearer``; an empty text when it has none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def why_unknown(request: Request, *, has_secrets: bool) -> str:
     """Return what was wrong with a request that nobody known has sent, for whoever runs the app alone."""
-    from .tokens import is_token
-
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        if is_token(token.strip()):
-            return "its token was never made, has expired or was revoked: see `flask events token list`."
+    if request.headers.get("Authorization", "").partition(" ")[0].lower() == "bearer":
         return "what it has after `Bearer` is no token of `flask events token create`; part of it may be missing."
     if SIGNATURE in request.headers and not has_secrets:
         return "it is signed, and there is no CONDOR_TRIGGER_SECRETS."
