@@ -50,7 +50,7 @@ LAYERS = (
     ("chain", "deferral"),
     ("after_response", "queued", "transactions"),
     ("history", "prune", "rows", "timeline"),
-    ("dashboard.reading.event",),
+    ("dashboard.reading.event", "receipt"),
     ("failure_groups",),
     ("redacting",),
     ("log",),

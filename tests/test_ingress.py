@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from flask_condor import Event
 from flask_condor import EventName
 from flask_condor import EventsManager
 from flask_condor.instrumentation.otel import instrument
@@ -24,6 +25,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import update
 
+from tests.commands import printed
+from tests.commands import printed_json
 from tests.triggers import ingress
 from tests.triggers import make_manager
 from tests.triggers import post
@@ -300,6 +303,18 @@ def test_the_receipt_says_who_sent_what_and_no_secret(manager: EventsManager) ->
     assert '"User-Agent":"shop"' in receipt["headers"] and "hunter2" not in receipt["headers"]
     assert '"Referer":"https://shop.example/orders?[redacted]"' in receipt["headers"]
     assert event["trace"] == trace
+
+
+def test_the_command_shows_who_sent_an_event_and_says_nothing_of_one_that_was_fired(manager: EventsManager) -> None:
+    sent = post(manager, ORDER | {"id": "order-7"}).get_json()["result"]["id"]
+    with manager.app.app_context():
+        fired = manager.fire(Event(ORDER["event"], 1)).id
+
+    assert "Sent by:   local, from 127.0.0.1\n" in printed(manager, "show", sent)
+    told = printed_json(manager, "show", sent)[0]["receipt"]
+    assert (told["sender"], told["form"], told["key"], told["repeats"]) == ("local", "simple", "order-7", 0)
+    assert "Sent by" not in printed(manager, "show", fired)
+    assert printed_json(manager, "show", fired)[0]["receipt"] is None
 
 
 @pytest.mark.parametrize("trace", ["", "x", f"00-{'0' * 32}-{'1' * 16}-01", f"ff-{'1' * 32}-{'1' * 16}-01"])

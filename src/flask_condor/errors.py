@@ -10,11 +10,14 @@ class CondorError(Exception):
     """The root of every error that Flask-Condor raises of its own."""
 
 
-class ConfigInvalid(CondorError, ValueError):
-    """A ``CONDOR_*`` setting has a value that means nothing."""
+IN_CONFIG = "Change it in app.config before Condor(app)."
 
-    def __init__(self, key: str, value: object, expected: str) -> None:
-        super().__init__(f"{key} is {value!r}: expected {expected}. Change it in app.config before Condor(app).")
+
+class ConfigInvalid(CondorError, ValueError):
+    """A ``CONDOR_*`` setting, or what stands for one, has a value that means nothing."""
+
+    def __init__(self, key: str, value: object, expected: str, *, cure: str = IN_CONFIG) -> None:
+        super().__init__(f"{key} is {value!r}: expected {expected}. {cure}")
 
 
 class SettingUnknown(CondorError, LookupError):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
 
+from .errors import IN_CONFIG
 from .errors import ConfigInvalid
 from .errors import ExtraMissing
 
@@ -75,37 +76,37 @@ def sign(secret: str, id: str, at: float, body: bytes) -> dict[str, str]:
     return {ID: id, TIMESTAMP: str(int(at)), SIGNATURE: signature}
 
 
-def check_secret(secret: object, where: str) -> None:
-    """Make sure that *secret* is one that can be signed with.
+def check_secret(secret: object, call: str) -> None:
+    """Make sure that *secret*, an argument of a *call*, is one that can be signed with.
 
-    :param where: it stands, for the error, which never shows it.
-    :raises ConfigInvalid: for what is no base64, or too short or long. :raises ExtraMissing: without the package.
+    :raises ConfigInvalid: for what is no base64, or too short or long, which it does not show.
+    :raises ExtraMissing: without the package.
     """
-    signer_of(secret, where)
+    signer_of(secret, f"the argument secret of {call}", "Change it in that call.")
 
 
 def signed(signer: Webhook, id: str, at: int, text: str) -> str:
     return signer.sign(id, datetime.fromtimestamp(at, UTC), text)
 
 
-def signer_of(secret: object, where: str) -> Webhook:
+def signer_of(secret: object, where: str, cure: str = IN_CONFIG) -> Webhook:
     try:
         from standardwebhooks import Webhook  # an optional package
     except ImportError as missing:
         raise ExtraMissing("standardwebhooks", "webhooks", where) from missing
-    return Webhook(key_of(secret, where))
+    return Webhook(key_of(secret, where, cure))
 
 
-def key_of(secret: object, where: str) -> bytes:
+def key_of(secret: object, where: str, cure: str) -> bytes:
     """Return the bytes of a secret: base64, with or without "whsec_" before it and "=" at its end."""
     expected = f'"{PREFIX}" and {SHORTEST} to {LONGEST} random bytes in base64'
     try:
         text = secret.removeprefix(PREFIX).rstrip("=") if isinstance(secret, str) else ""
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ConfigInvalid(where, "not base64, and not shown", expected) from error
+        raise ConfigInvalid(where, "not base64, and not shown", expected, cure=cure) from error
     if not SHORTEST <= len(key) <= LONGEST:
-        raise ConfigInvalid(where, f"of {len(key)} bytes, and not shown", expected)
+        raise ConfigInvalid(where, f"of {len(key)} bytes, and not shown", expected, cure=cure)
     return key
 
 

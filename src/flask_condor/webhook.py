@@ -156,7 +156,7 @@ def webhook(url: str, *, secret: str, timeout: float = 10.0, networks: Sequence[
     :raises RuleInvalid: for a timeout that is none. :raises ExtraMissing: without ``flask-condor[webhooks]``.
     """
     place = place_of(url)
-    check_secret(secret, f"the secret of webhook({place.authority})")
+    check_secret(secret, f"webhook({place.authority})")
     if not is_positive(timeout) or timeout > LONGEST_TIMEOUT:
         raise RuleInvalid(f"timeout={timeout!r}: expected seconds above 0, up to {LONGEST_TIMEOUT:g}.")
     return Webhook(place, secret, timeout, networks_of(networks))

@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from ..history import Relative
     from ..history import Run
     from ..history import Stored
+    from ..receipt import Receipt
     from ..timeline import Step
 
     class Logged(t.TypedDict):
@@ -56,18 +57,20 @@ def show_one(id: str, full: bool, is_json: bool) -> None:
     from ..history import family_of
     from ..history import reading
     from ..history import runs_of
+    from ..receipt import receipt_of
     from ..timeline import attempts_of
 
     with reading(manager_here().log) as connection:
         event = find(connection, id)
         runs, family = runs_of(connection, event.id), family_of(connection, event, MOST)
         attempts = attempts_of(connection, [run.id for run in runs], shown=0)
+        receipt = receipt_of(connection, event.id)
     event, runs = without_secrets(event, runs)
     logged = {id: logged_in(steps) for id, steps in attempts.items()}
     if is_json:
-        click.echo(json.dumps(fields_of(event, runs, family, logged)))
+        click.echo(json.dumps(fields_of(event, runs, family, logged, receipt)))
         return
-    show_event(event)
+    show_event(event, receipt)
     show(False, HEADERS, map(cells_of, runs), "No deliveries.")
     for run in runs:
         show_end(run, full=full)
@@ -116,7 +119,7 @@ def logged_in(steps: list[Step]) -> list[Logged]:
     ]
 
 
-def show_event(event: Stored) -> None:
+def show_event(event: Stored, receipt: Receipt | None) -> None:
     """Print the fields of an event, those that it has, and its payload."""
     from ..history import value_of
 
@@ -125,6 +128,7 @@ def show_event(event: Stored) -> None:
         "Event": event.name,
         "Id": event.id,
         "Fired": f"{shown_time(event.fired_at)} UTC, by {event.source}",
+        "Sent by": None if receipt is None else f"{receipt.sender}, from {receipt.address or 'an unknown address'}",
         "Cause": caused,
         "Replay of": event.replay_of,
         "Orphan": "nobody listened" if event.is_orphan else None,
@@ -203,7 +207,9 @@ def told_of(member: Relative) -> str:
     return cell_of("  ".join(word for word in (member.name, member.id, states) if word))
 
 
-def fields_of(event: Stored, runs: list[Run], family: Family, logged: dict[int, list[Logged]]) -> dict[str, object]:
+def fields_of(
+    event: Stored, runs: list[Run], family: Family, logged: dict[int, list[Logged]], receipt: Receipt | None
+) -> dict[str, object]:
     """Return all of it for JSON."""
     import msgspec
 
@@ -220,6 +226,7 @@ def fields_of(event: Stored, runs: list[Run], family: Family, logged: dict[int, 
         "is_replayable": bool(event.is_replayable),
         "is_orphan": bool(event.is_orphan),
         "is_redacted": bool(event.is_redacted),
+        "receipt": receipt and asdict(receipt) | {"at": iso_time(receipt.at)},
         "deliveries": [
             fields | {"result": value_of(run.result), "log": logged.get(run.id, [])}
             for fields, run in zip(deliveries, runs, strict=True)

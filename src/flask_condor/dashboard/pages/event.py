@@ -16,6 +16,7 @@ from ...history import reading
 from ...history import runs_of
 from ...history import value_of
 from ...operations import note
+from ...receipt import receipt_of
 from ...timeline import attempts_of
 from ..export import exported
 from ..frame import back
@@ -30,7 +31,6 @@ from ..query import choice
 from ..query import wants
 from ..reading.chain import chain_of
 from ..reading.event import notes_of
-from ..reading.event import receipt_of
 from ..reading.event import trace_of
 from ..reading.fired import status_of
 from ..replaying import fresh_id

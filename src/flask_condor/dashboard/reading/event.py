@@ -1,4 +1,4 @@
-"""What is stored of one event beside its runs: how it came in, what it repeats, and who did what to it."""
+"""What is stored of one event beside its runs: the trace that it was fired in, and who did what to it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from ...bus import ours
-from ...edge_models import receipts
 from ...history import value_of
 from ...models import audit
 from ...models import events
 
 MOST_NOTES = 200
 """How many rows of the audit are shown: the newest."""
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """How an event came in over HTTP."""
-
-    form: str
-    sender: str
-    address: str
-    key: str | None
-    headers: t.Any
-    """Redacted when they were stored."""
-    at: float
-    repeats: int
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -39,14 +25,6 @@ class Note(msgspec.Struct, frozen=True):
     action: str
     delivery_id: int | None
     detail: t.Any
-
-
-def receipt_of(connection: Connection, event_id: str) -> Receipt | None:
-    """Return how an event came in over HTTP; None when it did not."""
-    columns = [receipts.c[field] for field in Receipt.__struct_fields__]
-    found = select(*columns).where(ours(connection, receipts), receipts.c.event_id == event_id)
-    row = connection.execute(found).one_or_none()
-    return None if row is None else Receipt(**dict(row._mapping) | {"headers": value_of(row.headers)})
 
 
 def trace_of(connection: Connection, event_id: str) -> str | None:
