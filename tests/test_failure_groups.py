@@ -156,7 +156,7 @@ def test_the_attempts_of_a_failure_come_newest_first_in_pages(manager: EventsMan
         assert group_of(connection, group.id) == group and group_of(connection, 999) is None
 
     assert [one.delivery for one in (*newest, *rest)] == numbers[::-1]
-    assert (newest[0].name, newest[0].state, newest[0].outcome) == ("signed-up", "dead", "dead")
+    assert (newest[0].name, newest[0].run.state, newest[0].outcome) == ("signed-up", "dead", "dead")
     assert newest[0].error == "ValueError: no\nTraceback" and other != group.id
 
 

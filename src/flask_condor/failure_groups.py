@@ -111,6 +111,14 @@ class Became(msgspec.Struct, frozen=True):
     """How many of these were of deliveries that are done now."""
 
 
+class RunNow(msgspec.Struct, frozen=True):
+    """A delivery as it is now."""
+
+    state: str
+    attempt: int
+    due_at: float
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """An attempt of a failure, with its delivery and event as they are now."""
 
@@ -124,15 +132,15 @@ class Attempt(msgspec.Struct, frozen=True):
     error: str | None
     event_id: str
     name: str
-    state: str
+    run: RunNow
 
 
 OF_GROUP = [failures.c[field] for field in Group.__struct_fields__]
 OF_ATTEMPT = (
     *(attempts.c.id, attempts.c.delivery_id, attempts.c.attempt, attempts.c.outcome, attempts.c.worker),
     *(attempts.c.started_at, attempts.c.ended_at, attempts.c.error, deliveries.c.event_id, events.c.name),
-    deliveries.c.state,
 )
+OF_RUN_NOW = (deliveries.c.state, deliveries.c.attempt, deliveries.c.due_at)
 KEYS = {"last": failures.c.last_seen, "first": failures.c.first_seen, "runs": failures.c.runs}
 
 BECAME = text("""
@@ -236,10 +244,15 @@ def attempts_in(connection: Connection, id: int, most: int, before: tuple[float,
     :param before: only those older than the attempt with this ``ended_at`` and ``id``.
     """
     joined = attempts.join(deliveries, deliveries.c.id == attempts.c.delivery_id).join(events)
-    found = select(*OF_ATTEMPT).select_from(joined).where(attempts.c.failure_id == id, ours(connection, deliveries))
+    found = (
+        select(*OF_ATTEMPT, *OF_RUN_NOW)
+        .select_from(joined)
+        .where(attempts.c.failure_id == id, ours(connection, deliveries))
+    )
     if before is not None:
         found = found.where(
             attempts.c.ended_at <= before[0], tuple_(attempts.c.ended_at, attempts.c.id) < tuple_(*before)
         )
     newest = found.order_by(attempts.c.ended_at.desc(), attempts.c.id.desc())
-    return [Attempt(*row) for row in connection.execute(newest.limit(most))]
+    width = len(OF_ATTEMPT)
+    return [Attempt(*row[:width], RunNow(*row[width:])) for row in connection.execute(newest.limit(most))]

@@ -127,7 +127,7 @@ def test_each_chart_has_a_summary_and_a_table(app: Flask, client: FlaskClient) -
 
     page = client.get("/condor/", auth=ADA).text
 
-    assert "3 runs: 3 ok, 0 failed and tried again, 0 failed for good." in page
+    assert "3 runs: 3 done, 0 tried again, 0 dead." in page
     assert page.count("Show as table") == 2
     assert page.count('<svg class="chart-svg"') == 2
 

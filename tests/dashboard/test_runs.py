@@ -82,13 +82,13 @@ def test_runs_are_listed_by_their_state_the_newest_first(app: Flask, client: Fla
         "running": store(app, "running", lease_until=time.time() + 9),
         "waiting": store(app, "pending"),
         "scheduled": store(app, "pending", ago=-3600),
-        "failed": store(app, "pending", attempt=2),
+        "retrying": store(app, "pending", attempt=2),
     }
 
     assert listed(client) == list(made.values())[::-1]
     for state, id in made.items():
         assert id in listed(client, f"state={state}") and len(listed(client, f"state={state}")) <= 2
-    assert listed(client, "state=waiting") == [made["failed"], made["waiting"]]
+    assert listed(client, "state=waiting") == [made["retrying"], made["waiting"]]
 
 
 def test_the_period_is_that_in_which_runs_ended_and_spares_what_is_open_or_dead(
@@ -276,3 +276,17 @@ def test_the_strip_is_as_wide_as_its_attempts_and_waits_together() -> None:
     assert abs(bars[-1].x + bars[-1].width - WIDTH) < 1 and bars[1].width > bars[0].width
     assert bars[-1].label == "Attempt 3: running, 10.0 s" and strip_of([], 0.0) == []
     assert strip_of([Step(1, "done", 5.0, 5.0, None, None, None)], 9.0)[0].width <= WIDTH
+
+
+def test_a_run_is_in_the_same_state_on_every_page_and_that_is_no_word_for_an_event(
+    app: Flask, client: FlaskClient
+) -> None:
+    made = {"retrying": store(app, "pending", attempt=2), "scheduled": store(app, "pending", ago=-3600)}
+
+    for state, id in made.items():
+        with manager_of(app).log.read() as connection:
+            event = connection.scalar(select(deliveries.c.event_id).where(deliveries.c.id == id))
+        for path in ("runs", f"runs/{id}", f"events/{event}?tab=jobs", f"chains/{event}", f"events?panel={event}"):
+            page = client.get(f"/condor/{path}").text
+            assert f"state-{state}" in page and "state-pending" not in page, path
+    assert not {"ok", "partial", "failed", "orphan", "none"} & set(reading.STATES)

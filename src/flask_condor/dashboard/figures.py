@@ -130,17 +130,24 @@ class Chart(msgspec.Struct, frozen=True):
         return [row for row in reversed(found) if any(row[1])]
 
 
+LAYERS = {
+    "done": ("--series-ok", ("done",)),
+    "retried": ("--series-retried", ("failed", "lost")),
+    "dead": ("--series-failed", ("dead",)),
+}
+"""How runs ended, as a chart shows it: each with its colour and the outcomes that are of it."""
+
+
 def throughput(figures: Figures) -> Chart:
     """Return how many runs ended how, over time."""
-    layers = {"ok": ("done",), "retried": ("failed", "lost"), "failed": ("dead",)}
     values = {
         name: [sum(span.outcomes.get(one, 0) for one in outcomes) for span in figures.spans.values()]
-        for name, outcomes in layers.items()
+        for name, (_, outcomes) in LAYERS.items()
     }
     sums = {name: sum(counts) for name, counts in values.items()}
-    told = f"{counted(sum(sums.values()))} runs: {counted(sums['ok'])} ok, {counted(sums['retried'])} failed and tried"
-    summary = f"{told} again, {counted(sums['failed'])} failed for good."
-    series = [{"label": name, "colour": f"--series-{name}", "values": counts} for name, counts in values.items()]
+    told = f"{counted(sum(sums.values()))} runs: {counted(sums['done'])} done, {counted(sums['retried'])} tried again"
+    summary = f"{told}, {counted(sums['dead'])} dead."
+    series = [{"label": name, "colour": LAYERS[name][0], "values": counts} for name, counts in values.items()]
     return Chart(list(figures.spans), series, True, "runs", summary)
 
 

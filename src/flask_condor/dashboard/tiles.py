@@ -68,10 +68,10 @@ def spread(moments: Sequence[float], chosen: Period, parts: int = 40) -> list[in
 
 
 def rate_tiles(figures: Figures, before: Figures, chart: Chart, durations: Chart) -> list[Tile]:
-    ok, retried, failed = (one["values"] for one in chart.series)
-    runs = [sum(counts) for counts in zip(ok, retried, failed, strict=True)]
-    shares = [ended_well(good, dead) for good, dead in zip(ok, failed, strict=True)]
-    bad = [all_runs - good for all_runs, good in zip(runs, ok, strict=True)]
+    done, retried, dead = (one["values"] for one in chart.series)
+    runs = [sum(counts) for counts in zip(done, retried, dead, strict=True)]
+    shares = [ended_well(good, bad) for good, bad in zip(done, dead, strict=True)]
+    bad = [all_runs - good for all_runs, good in zip(runs, done, strict=True)]
     return [
         Tile(
             label="Job runs",

@@ -42,6 +42,7 @@ from ..reading.runs import runs as find
 from ..routes import Routes
 from ..selecting import offered
 from ..shapes import iso
+from ..shapes import state_of
 from ..strip import strip_of
 from ..traces import parts_of
 from ..traces import summary_of
@@ -74,7 +75,7 @@ def runs() -> Response:
         "condor/runs.html",
         title="Runs",
         chosen=chosen,
-        rows=[(row, row.shown_state(chosen.now), summary_of(hide, row.error)) for row in page.rows],
+        rows=[(row, state_of(row), summary_of(hide, row.error)) for row in page.rows],
         tabs=[(changed(state=state), label, chosen.state == state) for state, label in TABS],
         filters=filters_of(chosen),
         words=WORDS,
@@ -134,7 +135,7 @@ def retry_all_url(chosen: Chosen) -> str | None:
 def fields_of(row: Listed) -> list[object]:
     times = [iso(at) or None for at in (row.due_at, row.started_at, row.finished_at)]
     error = summary_of(redaction(), row.error) or None
-    named = [row.id, row.event_id, row.name, row.job, row.run, row.queue, row.shown_state(now()), row.attempt]
+    named = [row.id, row.event_id, row.name, row.job, row.run, row.queue, state_of(row), row.attempt]
     return [*named, *times, row.seconds, row.worker, error]
 
 
@@ -152,7 +153,7 @@ def run(id: int) -> Response:
         "condor/run.html",
         title=f"Run {id}",
         run=row,
-        state=Listed(*(getattr(row, field) for field in Listed.__struct_fields__)).shown_state(at),
+        state=state_of(row),
         worker=(row.worker or "").removesuffix(ALONE) or None,
         steps=told_of(hide, steps),
         bars=strip_of(steps, at),

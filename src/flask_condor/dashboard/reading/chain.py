@@ -36,6 +36,7 @@ class ChainRun(msgspec.Struct, frozen=True):
     run: str
     state: str
     attempt: int
+    due_at: float
     started_at: float | None
     finished_at: float | None
     error: str | None

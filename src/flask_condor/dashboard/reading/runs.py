@@ -24,11 +24,11 @@ from ...models import RUNNING
 from ...models import TRIED
 from ...models import deliveries
 
-STATES = ("waiting", "scheduled", "running", "failed", "dead", "done", "cancelled")
-"""Waiting are those that are pending and due, scheduled those that are not due yet; failed are pending ones that have
-been tried already."""
+STATES = ("waiting", "scheduled", "running", "retrying", "dead", "done", "cancelled")
+"""Waiting are those that are pending and due, scheduled those that are not due yet; retrying are pending ones that
+have been tried already."""
 OPEN = ("waiting", "scheduled")
-INDEXED = ("failed", "running", "dead")
+INDEXED = ("retrying", "running", "dead")
 """Those to which an index leads in the order of their numbers."""
 LOOKED_AT = 20_000
 """How many runs are looked at for one page, one beside the other as they were written."""
@@ -103,7 +103,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
             None: [],
             "waiting": [pending, deliveries.c.due_at <= self.now],
             "scheduled": [pending, deliveries.c.due_at > self.now],
-            "failed": [TRIED],
+            "retrying": [TRIED],
             "running": [RUNNING],
             "dead": [DEAD] if self.failure is None else [DEAD, deliveries.c.failure_id == self.failure],
         }
@@ -138,12 +138,6 @@ class Listed(msgspec.Struct, frozen=True):
     @property
     def can_be_retried(self) -> bool:
         return self.run == "queued" and self.state in ("dead", "cancelled")
-
-    def shown_state(self, now: float) -> str:
-        """Return its state in the words of the page."""
-        if self.state != "pending":
-            return self.state
-        return "scheduled" if self.due_at > now and self.attempt == 0 else "failed" if self.attempt else "waiting"
 
 
 class Page(msgspec.Struct, frozen=True):
