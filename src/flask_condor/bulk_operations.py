@@ -31,6 +31,7 @@ from .operations import note
 from .purge import FINISHED
 from .purge import Finished
 from .purge import Purge
+from .selected import Selected
 from .selected import Selection
 from .selected import ToCancel
 from .selected import ToForget
@@ -76,7 +77,7 @@ class ChosenEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
 
 
 Filter = ChosenDead | ChosenFired | ChosenEnded
-Chosen = Filter | ToRetry | ToReplay | ToCancel | ToForget
+Chosen = Filter | Selected
 
 
 class BulkOperation(msgspec.Struct, frozen=True):

@@ -122,6 +122,7 @@ class RunNow(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True):
     """An attempt of a failure, with its delivery and event as they are now."""
 
+    run: RunNow
     id: int
     delivery: int
     attempt: int
@@ -132,7 +133,6 @@ class Attempt(msgspec.Struct, frozen=True):
     error: str | None
     event_id: str
     name: str
-    run: RunNow
 
 
 OF_GROUP = [failures.c[field] for field in Group.__struct_fields__]
@@ -245,7 +245,7 @@ def attempts_in(connection: Connection, id: int, most: int, before: tuple[float,
     """
     joined = attempts.join(deliveries, deliveries.c.id == attempts.c.delivery_id).join(events)
     found = (
-        select(*OF_ATTEMPT, *OF_RUN_NOW)
+        select(*OF_RUN_NOW, *OF_ATTEMPT)
         .select_from(joined)
         .where(attempts.c.failure_id == id, ours(connection, deliveries))
     )
@@ -254,5 +254,5 @@ def attempts_in(connection: Connection, id: int, most: int, before: tuple[float,
             attempts.c.ended_at <= before[0], tuple_(attempts.c.ended_at, attempts.c.id) < tuple_(*before)
         )
     newest = found.order_by(attempts.c.ended_at.desc(), attempts.c.id.desc())
-    width = len(OF_ATTEMPT)
-    return [Attempt(*row[:width], RunNow(*row[width:])) for row in connection.execute(newest.limit(most))]
+    width = len(OF_RUN_NOW)
+    return [Attempt(RunNow(*row[:width]), *row[width:]) for row in connection.execute(newest.limit(most))]

@@ -114,6 +114,9 @@ class ToReplay(Selection, frozen=True, kw_only=True, tag="replay-selected"):
         return DoSelected(self.ids, events, and_(events.c.id.in_(self.ids), REPLAYABLE), replay_one)
 
 
+Selected = ToRetry | ToReplay | ToCancel | ToForget
+
+
 class DoSelected:
     """One pass over *ids*, in their order; what cannot be done is left out.
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import typing as t
 
+import msgspec
+
 from ..errors import OperationRefused
 from ..selected import MOST
-from ..selected import Selection
-from ..selected import ToCancel
-from ..selected import ToForget
-from ..selected import ToReplay
-from ..selected import ToRetry
+from ..selected import Selected
 from .here import may
 from .query import LARGEST
 from .query import choice
@@ -20,7 +18,6 @@ from .query import texts
 if t.TYPE_CHECKING:
     from .routes import Permission
 
-TO: dict[Permission, type[Selection]] = {"retry": ToRetry, "replay": ToReplay, "cancel": ToCancel, "purge": ToForget}
 LABELS: dict[Permission, str] = {"retry": "Retry", "replay": "Replay", "cancel": "Cancel", "purge": "Delete"}
 WHAT = {
     "retry": "deliveries that can be retried",
@@ -37,12 +34,12 @@ def offered(*kinds: Permission) -> list[tuple[str, str]]:
     return [(kind, LABELS[kind]) for kind in kinds if may(kind)]
 
 
-def selection_here() -> Selection:
+def selection_here() -> Selected:
     """Return what the query string selects: runs as ``run=``, events as ``id=``, any number of each.
 
     :raises OperationRefused: for nothing, too much, or rows that this cannot be done to.
     """
-    kind = t.cast("Permission", choice("kind", tuple(TO)) or "retry")
+    kind = t.cast("Permission", choice("kind", tuple(LABELS)) or "retry")
     runs, ids = numbers("run", 1, LARGEST), texts("id")
     if not runs and not ids:
         raise OperationRefused("Nothing is selected: go back, and tick the rows that you mean.")
@@ -50,7 +47,8 @@ def selection_here() -> Selection:
         raise OperationRefused(f"{len(runs) + len(ids):,} rows are selected: at most {MOST:,} can be at once.")
     if (runs and kind == "replay") or (ids and kind == "purge"):
         raise OperationRefused(f"{'Runs' if runs else 'Events'} are selected, and no {kind} is of them.")
-    return TO[kind](ids=tuple(dict.fromkeys([*runs, *ids])))
+    given = {"kind": f"{kind}-selected", "ids": [*dict.fromkeys(runs), *dict.fromkeys(ids)]}
+    return t.cast("Selected", msgspec.convert(given, type=t.cast("t.Any", Selected)))
 
 
 def told(chosen: dict[str, t.Any]) -> str:

@@ -12,17 +12,6 @@ from datetime import datetime
 
 from .here import now
 
-if t.TYPE_CHECKING:
-
-    class Run(t.Protocol):
-        @property
-        def state(self) -> str: ...
-        @property
-        def attempt(self) -> int: ...
-        @property
-        def due_at(self) -> float: ...
-
-
 UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 MOST = 10_000
 """Up to how many rows are counted."""
@@ -57,10 +46,13 @@ def ago(at: float | None) -> str:
     return f"{span(passed)} ago" if passed > 0 else f"in {span(-passed)}"
 
 
-def state_of(run: Run) -> str:
-    """Return the state of a run in the words of the pages, which tell apart what is pending."""
+def state_of(run: t.Any) -> str:
+    """Return the state of a run in the words of the pages, which tell apart what is pending.
+
+    :param run: has ``state``, ``attempt`` and ``due_at``, be it a row or what was made of one.
+    """
     if run.state != "pending":
-        return run.state
+        return str(run.state)
     return "retrying" if run.attempt else "scheduled" if run.due_at > now() else "waiting"
 
 

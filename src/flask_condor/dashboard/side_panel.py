@@ -45,7 +45,7 @@ def panel_here(connection: Connection) -> SidePanel | None:
     return SidePanel(
         id,
         stored,
-        status_of(Counter(run.state for run in runs), is_orphan=stored.is_orphan),
+        status_of(Counter[str](run.state for run in runs), is_orphan=stored.is_orphan),
         ShownPayload.of(stored, revealed=False),
         [(run, summary_of(hide, run.error)) for run in runs],
     )

@@ -89,7 +89,7 @@ def stored_or_404(connection: Connection, id: str) -> Stored:
 
 def head_of(connection: Connection, stored: Stored, runs: list[Run]) -> dict[str, t.Any]:
     """Return what stands above every tab."""
-    states = Counter(run.state for run in runs)
+    states = Counter[str](run.state for run in runs)
     trace, template = trace_of(connection, stored.id), manager().config.trace_url
     return {
         "event": stored,
