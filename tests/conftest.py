@@ -21,7 +21,13 @@ from tests.databases import KINDS
 from tests.databases import drop_all
 from tests.databases import new_database
 
+SLOW_PLUGINS = "-pno:schemathesis -pno:hypothesispytest -pno:anyio"
+"""Options for a pytest that a test starts; pyproject.toml has them for our own."""
 MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault("PYTEST_ADDOPTS", SLOW_PLUGINS)
 
 
 def pytest_xdist_auto_num_workers() -> int:

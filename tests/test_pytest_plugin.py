@@ -8,6 +8,8 @@ import sys
 import flask_condor.testing.drain  # noqa: F401  # SQLAlchemy: pytester forgets the modules that a run in it imports
 import pytest
 
+from tests.conftest import SLOW_PLUGINS
+
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
@@ -81,6 +83,11 @@ def test_both(client, fake_events, events_worker):
     fake_events.assert_fired("user.verified")
     ran.clear()
 """
+
+
+@pytest.fixture(autouse=True)
+def quick_start(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", SLOW_PLUGINS)
 
 
 def test_the_fixtures_work_with_the_app_of_a_factory_in_parallel(pytester: pytest.Pytester) -> None:
