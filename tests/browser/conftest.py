@@ -21,11 +21,15 @@ from flask_condor.demo.app import create_demo
 from playwright.sync_api import Browser
 from playwright.sync_api import BrowserContext
 from playwright.sync_api import ConsoleMessage
+from playwright.sync_api import expect
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """Where what a test saw is kept."""
+
+PATIENCE = 30_000
+"""Milliseconds for a page to become what is expected: Playwright's own 5 s may pass on a busy machine."""
 
 Theme = Literal["light", "dark"]
 
@@ -44,6 +48,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("there is no Chromium: apt-get install chromium")
         pytest.skip("there is no Chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
@@ -99,6 +104,11 @@ class Visit:
         self.troubles: list[str] = []
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("console", self._hear)
+
+    def keep(self, name: str) -> None:
+        """Take a picture of the whole page."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error":

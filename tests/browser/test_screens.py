@@ -15,7 +15,6 @@ from playwright.sync_api import expect
 from sqlalchemy import func
 from sqlalchemy import select
 
-from tests.browser.conftest import SCREENSHOTS
 from tests.browser.conftest import Theme
 from tests.browser.conftest import Visit
 
@@ -76,7 +75,7 @@ def paths_of(shop: Flask) -> dict[str, str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
-def test_a_screen_is_accessible_fits_a_phone_and_no_script_of_it_fails(
+def test_a_screen_is_accessible_and_no_script_of_it_fails(
     screen: str, theme: Theme, shop: Flask, dashboard: str, visit: Callable[..., Visit]
 ) -> None:
     seen = visit(theme)
@@ -84,14 +83,22 @@ def test_a_screen_is_accessible_fits_a_phone_and_no_script_of_it_fails(
     seen.page.goto(dashboard + paths_of(shop)[screen])
     seen.page.wait_for_load_state("networkidle")
 
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    seen.page.screenshot(path=SCREENSHOTS / f"{screen}-{theme}.png", full_page=True)
+    seen.keep(f"{screen}-{theme}")
     found = Axe().run(seen.page)
     assert not found.violations_count, found.generate_report()
-    seen.page.set_viewport_size({"width": PHONE, "height": 800})
-    seen.page.reload()
+    assert not seen.troubles
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_screen_fits_a_phone_and_no_script_of_it_fails(
+    screen: str, shop: Flask, dashboard: str, visit: Callable[..., Visit]
+) -> None:
+    seen = visit(width=PHONE)
+
+    seen.page.goto(dashboard + paths_of(shop)[screen])
     seen.page.wait_for_load_state("networkidle")
-    seen.page.screenshot(path=SCREENSHOTS / f"{screen}-{theme}-phone.png", full_page=True)
+
+    seen.keep(f"{screen}-phone")
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE
     assert not seen.troubles
 
