@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sqlalchemy import create_engine
 from sqlalchemy import event
@@ -167,12 +168,32 @@ def is_busy(error: BaseException | None) -> bool:
 
 
 def executor_of(connection: Connection) -> Callable[..., t.Any]:
-    """Return what executes SQL text on *connection*: sqlite3 itself where it can, as SQLAlchemy takes 25 µs more each.
+    """Return what executes SQL text on *connection*: its driver where it can; SQLAlchemy takes 25 to 130 µs more.
 
-    Its errors are then those of sqlite3.
+    The errors of sqlite3 are then its own.
     """
-    raw = connection.connection.dbapi_connection
-    return raw.execute if isinstance(raw, sqlite3.Connection) else connection.exec_driver_sql
+    raw: t.Any = connection.connection.dbapi_connection
+    if isinstance(raw, sqlite3.Connection):
+        return raw.execute
+    return partial(execute_on_server, connection, raw) if is_psycopg(connection) else connection.exec_driver_sql
+
+
+def is_psycopg(connection: Connection) -> bool:
+    """Tell whether the driver is psycopg 3, whose connections can execute."""
+    return connection.dialect.driver == "psycopg"
+
+
+def execute_on_server(connection: Connection, raw: t.Any, statement: str, parameters: t.Any = None) -> t.Any:
+    """Execute *statement* on *raw*, that of *connection*, and fail as SQLAlchemy would."""
+    driver, dialect = t.cast(t.Any, connection.dialect.dbapi), connection.dialect
+    try:
+        return raw.execute(statement, parameters)
+    except driver.Error as error:
+        if is_lost := dialect.is_disconnect(error, raw, None):
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            statement, None, error, driver.Error, hide_parameters=True, connection_invalidated=is_lost, dialect=dialect
+        ) from error
 
 
 class Checkpointer:

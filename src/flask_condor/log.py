@@ -24,6 +24,7 @@ from .database import check_url
 from .database import executor_of
 from .database import explained
 from .database import is_in_memory
+from .database import is_psycopg
 from .database import open_database
 from .database import renew_after_fork
 from .errors import EventIdTaken
@@ -45,13 +46,14 @@ from .schema import ensure_schema
 from .schema import no_rows
 from .schema import take_write_lock
 from .schema import version_in
-from .statements import ACCEPT
 from .statements import ADD_DELIVERIES
 from .statements import ADD_DELIVERIES_DUE_IN
 from .statements import ADD_DELIVERY
 from .statements import ADD_EVENT
 from .statements import CLOCK
 from .statements import NOTIFY
+from .statements import accept
+from .statements import accept_by_psycopg
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -234,7 +236,7 @@ def write_event(  # noqa: PLR0913  # the last two by keyword
     payload, is_redacted = redacted(payload, None if jobs else redaction_of(connection))
     row = event_row(event, payload, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of) | {"bus": bus}
     if connection.dialect.name != "sqlite":
-        is_new = connection.scalar(ACCEPT, row | columns_of(jobs, due))
+        is_new = accept_on_server(connection, len(jobs), row | parameters_of(jobs, due))
     elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:
         write_deliveries(connection, event.id, jobs, due, bus)
     if is_new and row["root_id"] != row["id"]:
@@ -244,20 +246,23 @@ def write_event(  # noqa: PLR0913  # the last two by keyword
     return bool(is_new)
 
 
+def accept_on_server(connection: Connection, jobs: int, parameters: dict[str, t.Any]) -> bool:
+    if is_psycopg(connection):
+        return executor_of(connection)(accept_by_psycopg(jobs), parameters).fetchone() is not None
+    return connection.execute(accept(jobs), parameters).first() is not None
+
+
 def refuse_other_event(connection: Connection, event: Event[t.Any], bus: str) -> None:
     stored = connection.execute(select(events.c.name, events.c.bus).where(events.c.id == event.id)).one_or_none()
     if stored is not None and tuple(stored) != (event.name, bus):
         raise EventIdTaken(event.id, repr(stored.name) if stored.bus == bus else f"of bus {stored.bus!r}", event.name)
 
 
-def columns_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
-    return {
-        "jobs": [job.path for job in jobs],
-        "queues": [job.rules.queue for job in jobs],
-        "priorities": [job.rules.priority for job in jobs],
-        "at": due.at,
-        "wait": due.wait + travel.ahead,
-    }
+def parameters_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
+    found: dict[str, t.Any] = {"at": due.at, "wait": due.wait + travel.ahead}
+    for number, job in enumerate(jobs):
+        found |= {f"job{number}": job.path, f"queue{number}": job.rules.queue, f"priority{number}": job.rules.priority}
+    return found
 
 
 def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliverable], due: Due, bus: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from sqlalchemy import TextClause
 from sqlalchemy import bindparam
 from sqlalchemy import cast
 from sqlalchemy import func
 from sqlalchemy import insert
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.types import Double
 
 from .models import deliveries
@@ -28,23 +32,38 @@ ADD_DELIVERY = f"INSERT INTO condor_deliveries ({', '.join(DELIVERY)}) VALUES ({
 ADD_DELIVERIES = insert(deliveries)
 ADD_DELIVERIES_DUE_IN = insert(deliveries).values(due_at=CLOCK + bindparam("wait", type_=Double))
 
-ACCEPT = text(
-    f"""
-    WITH event AS (
-        INSERT INTO condor_events ({", ".join(events.columns.keys())})
-        VALUES (:{", :".join(events.columns.keys())})
-        ON CONFLICT DO NOTHING
-        RETURNING id, bus
-    ), delivery AS (
+ACCEPT_EVENT = f"""
+    INSERT INTO condor_events ({", ".join(events.columns.keys())})
+    VALUES (:{", :".join(events.columns.keys())})
+    ON CONFLICT DO NOTHING
+    RETURNING id, bus
+    """
+
+
+@cache
+def accept(jobs: int) -> TextClause:
+    """Return what writes an event with so many deliveries to PostgreSQL, to which every statement is a journey.
+
+    It gives a row when the event is new, and none otherwise. Each job has parameters of its own: as arrays they made
+    it take half as long again.
+    """
+    if not jobs:
+        return text(ACCEPT_EVENT)
+    given = (f"({job}, :job{job}, :queue{job}, CAST(:priority{job} AS integer))" for job in range(jobs))
+    return text(
+        f"""
+        WITH event AS ({ACCEPT_EVENT})
         INSERT INTO condor_deliveries (event_id, job, run, queue, priority, state, attempt, losses, bus, due_at)
         SELECT id, job, 'queued', queue, priority, 'pending', 0, 0, bus,
             coalesce(CAST(:at AS double precision), extract(epoch FROM clock_timestamp()) + :wait)
-        FROM event, unnest(CAST(:jobs AS text[]), CAST(:queues AS text[]), CAST(:priorities AS integer[]))
-            WITH ORDINALITY AS given (job, queue, priority, position)
+        FROM event, (VALUES {", ".join(given)}) AS given (position, job, queue, priority)
         ORDER BY position
-        RETURNING id
+        RETURNING pg_notify('condor', '')
+        """
     )
-    SELECT count(*), (SELECT pg_notify('condor', '') FROM delivery LIMIT 1) FROM event
-    """
-)
-"""All in one for PostgreSQL, to which every statement is a journey; gives the number of events written, 0 or 1."""
+
+
+@cache
+def accept_by_psycopg(jobs: int) -> str:
+    """Return the same with psycopg's own parameters."""
+    return str(accept(jobs).compile(dialect=psycopg.dialect()))
