@@ -33,7 +33,7 @@ def test_failed_runs_that_wait_are_read_from_their_own_index(app_with_a_file: Ev
         write_delivery(app_with_a_file, f"e{number}", attempt=number)
 
     with app_with_a_file.log.read() as connection:
-        chosen = Chosen(now=time.time(), state="failed")
+        chosen = Chosen(now=time.time(), state="retrying")
         steps = plans_of(connection, lambda: runs(connection, chosen, 50))
         found = runs(connection, chosen, 50).rows
 

@@ -84,7 +84,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _has_time(self) -> bool:
-        return self.is_time_of_dead if self.state == "dead" else self.state not in (*OPEN, "failed", "running")
+        return self.is_time_of_dead if self.state == "dead" else self.state not in (*OPEN, "retrying", "running")
 
     def _in_time(self) -> ColumnElement[bool]:
         ends = deliveries.c.finished_at
