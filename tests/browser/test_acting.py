@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from flask_condor import EventsManager
 from flask_condor.demo.shop import ORDER_PLACED
@@ -178,6 +179,7 @@ def test_a_token_is_made_and_copied_and_gone_on_the_next_page(
     page.get_by_role("button", name="Make it").click()
     page.get_by_role("button", name="Copy").first.click()
     token = page.evaluate("navigator.clipboard.readText()")
+    found_wrong = Axe().run(page)
     page.get_by_role("link", name="All tokens").click()
 
     expect(page.get_by_role("row").filter(has_text="new-partner")).to_contain_text("order.*")
@@ -185,3 +187,4 @@ def test_a_token_is_made_and_copied_and_gone_on_the_next_page(
         found = find(connection, token)
     assert found is not None and found.name == "new-partner"
     assert token not in page.content() and visited.troubles == []
+    assert not found_wrong.violations_count, found_wrong.generate_report()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Iterator
+from logging import makeLogRecord
 from random import Random
 
 from sqlalchemy import insert
@@ -20,6 +22,9 @@ from ..failures import Failed
 from ..failures import add_failures
 from ..job import Job
 from ..job import name_of
+from ..kept_lines import KeptLines
+from ..kept_lines import add_lines
+from ..logged_lines import line_of
 from ..models import deliveries
 from ..models import events
 from ..operations import cancel
@@ -166,6 +171,7 @@ class Hour:
             row = self._deliveries[failed.delivery - 1]
             row |= {"failure_id": number, "error": None if row["state"] == "done" else failed.failure.text}
         connection.execute(insert(deliveries), self._deliveries)
+        add_lines(connection, list(self._logged()))
         for worker in WORKERS:
             sign_in(connection, worker)
         self._look_after(connection)
@@ -174,6 +180,16 @@ class Hour:
         write_trends(connection, self._random, self._now, fired, self._deliveries, len(WORKERS))
         sent = [(row["id"], row["fired_at"]) for row in self._events if row["source"] == "http"]
         write_edge(connection, self._random, self._now, sent)
+
+    def _logged(self) -> Iterator[KeptLines]:
+        done = [row for row in self._deliveries if row["state"] == "done"]
+        ended = [(row["id"], row["job"], row["started_at"], row["finished_at"]) for row in done]
+        ended += [(one.delivery, one.job, one.started_at, one.ended_at) for one in self._failed]
+        for number, job, began, end in ended:
+            says = HABITS[job.rpartition(":")[2]].says
+            if says is not None:
+                about = {"created": began, "msecs": began % 1 * 1000, "levelname": "INFO", "name": "shop", "msg": says}
+                yield KeptLines(number, end, line_of(makeLogRecord(about)))
 
     def _look_after(self, connection: Connection) -> None:
         dead = select(deliveries.c.id, deliveries.c.event_id).where(deliveries.c.state == "dead")

@@ -78,6 +78,7 @@ def parse_image() -> None:
 
 def charge_card(event: Event[OrderPlaced], ctx: Context) -> dict[str, t.Any]:
     """Take the money, and tell that it was."""
+    ctx.logger.info("asking payments.example for the money")
     time.sleep(0.05)
     ctx.events.emit(ORDER_PAID, {"order_id": event.payload.order_id, "total_cents": event.payload.total_cents})
     return {"charged": event.payload.total_cents}
@@ -95,6 +96,7 @@ def send_receipt(event: Event[t.Any], ctx: Context) -> None:
 
 def book_shipment(event: Event[t.Any], ctx: Context) -> None:
     """Order a carrier, and tell that it comes."""
+    ctx.logger.info("asking the carrier")
     time.sleep(0.1)
     ctx.events.emit(SHIPMENT_BOOKED, {"order_id": event.payload["order_id"], "carrier": "Post"})
 
@@ -122,6 +124,7 @@ def write_audit_entry(event: Event[t.Any], ctx: Context) -> None:
 
 def process_upload(event: Event[t.Any], ctx: Context) -> dict[str, bool]:
     """Make thumbnails, and tell that they are there."""
+    ctx.logger.info("making three thumbnails")
     ctx.events.emit(FILE_PROCESSED, {"file_id": event.payload["file_id"], "processingResult": "success"})
     return {"success": True}
 

@@ -28,21 +28,38 @@ class Habit(msgspec.Struct, frozen=True, kw_only=True):
     """The event that it fires when it succeeds."""
     is_hopeless: float = 0.0
     """The share of its deliveries that fail whatever is tried."""
+    says: str | None = None
+    """What it logs."""
 
 
 HABITS = {
     "reserve_stock": Habit(seconds=0.012),
     "charge_card": Habit(
-        seconds=0.6, fails=0.02, fails_in_trouble=0.75, how=shop.ask_gateway, fires=shop.ORDER_PAID, is_hopeless=0.01
+        seconds=0.6,
+        fails=0.02,
+        fails_in_trouble=0.75,
+        how=shop.ask_gateway,
+        fires=shop.ORDER_PAID,
+        is_hopeless=0.01,
+        says="asking payments.example for the money",
     ),
     "send_receipt": Habit(seconds=0.15, fails=0.01, fails_in_trouble=0.2, how=shop.connect_to_mail),
-    "book_shipment": Habit(seconds=1.1, how=shop.ask_carrier, fires=shop.SHIPMENT_BOOKED, is_hopeless=0.03),
+    "book_shipment": Habit(
+        seconds=1.1, how=shop.ask_carrier, fires=shop.SHIPMENT_BOOKED, is_hopeless=0.03, says="asking the carrier"
+    ),
     "update_search": Habit(seconds=4.0),
     "notify_customer": Habit(seconds=0.12, fails=0.01, how=shop.connect_to_mail),
     "send_welcome_email": Habit(seconds=0.14, fails=0.02, fails_in_trouble=0.2, how=shop.connect_to_mail),
     "add_to_crm": Habit(seconds=0.35),
     "write_audit_entry": Habit(seconds=0.002),
-    "process_upload": Habit(seconds=2.5, how=shop.parse_image, fires=shop.FILE_PROCESSED, fails=0.02, is_hopeless=0.04),
+    "process_upload": Habit(
+        seconds=2.5,
+        how=shop.parse_image,
+        fires=shop.FILE_PROCESSED,
+        fails=0.02,
+        is_hopeless=0.04,
+        says="making three thumbnails",
+    ),
     "send_reminder": Habit(seconds=0.13),
 }
 
