@@ -14,6 +14,7 @@ from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor.dashboard import suggestions
+from flask_condor.failure_groups import Group
 from flask_condor.failures import Failed
 from flask_condor.failures import add_failures
 from flask_condor.presence import Presence
@@ -83,6 +84,12 @@ def test_what_has_spaces_is_suggested_as_it_has_to_be_typed(manager: EventsManag
     assert 'name:"order \\"paid\\" twice"' in suggested_to(manager)
 
 
+def test_what_nobody_can_type_is_not_suggested(manager: EventsManager) -> None:
+    manager.register("order\nforged", *jobs_called("mails:" + "x" * 201))
+
+    assert not [one for one in suggested_to(manager) if "forged" in one or "xxx" in one]
+
+
 def test_however_much_there_is_fewer_than_200_are_suggested(manager: EventsManager) -> None:
     for number in range(120):
         manager.register(f"event.{number:03}", *jobs_called(f"many:job_{number:03}"))
@@ -108,10 +115,19 @@ def test_no_table_that_grows_with_the_events_is_read(manager: EventsManager) -> 
     assert not re.search("condor_(deliveries|events|attempts|failure_counts|rates)", " ".join(asked))
 
 
-def test_a_page_that_says_the_log_is_away_does_not_wait_for_it_again(manager: EventsManager) -> None:
+def test_a_page_that_says_the_log_is_away_does_not_wait_for_it_again(
+    manager: EventsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def of_log() -> tuple[list[Group], list[str]]:
+        asked.append("the log")
+        return [], []
+
+    monkeypatch.setattr(suggestions, "of_log", of_log)
     with manager.log.begin() as connection:
         connection.execute(text("ALTER TABLE condor_failures RENAME TO condor_gone"))
 
     found = suggested_to(manager, "/failures", 503)
 
-    assert "name:user.registered" in found and "status:failed" in found
+    assert "name:user.registered" in found and "status:failed" in found and not asked
