@@ -34,6 +34,8 @@ SHARED_CHAIN = [
     ),
     ("manager.py", 'getattr(_cv_app.get(), "_condor", None)', 'getattr(self.app, "_condor", None)'),
     ("manager.py", "if chain is None or chain.ctx.request is not current_request():", "if chain is None:"),
+    ("current.py", "chain = _current_app_context()._condor", "chain = _current_app_context().app._condor"),
+    ("current.py", "hasattr(_current_app_context(), ", "hasattr(manager.app, "),
 ]
 LOOK_FIRST = """
     from sqlalchemy import insert, select
