@@ -59,7 +59,7 @@ def jobs_called(*paths: str) -> list[Callable[[Event[Any], Context], None]]:
 
 def test_there_are_suggestions_for_each_qualifier(manager: EventsManager) -> None:
     fail(manager, "shop.errors.Declined", "old.jobs:charge", 5.0)
-    presence = Presence("host:7:ab", "host", 7, 1, ())
+    presence = Presence("host:7:ab", "host", 7, 1, (), "1.0")
     with manager.log.begin() as connection:
         sign_in(connection, presence)
 
@@ -96,7 +96,7 @@ def test_however_much_there_is_fewer_than_200_are_suggested(manager: EventsManag
         fail(manager, f"errors.Error{number}", "many:job_001", float(number))
     with manager.log.begin() as connection:
         for number in range(20):
-            sign_in(connection, Presence(f"host:{number}", "host", number, 1, ()))
+            sign_in(connection, Presence(f"host:{number}", "host", number, 1, (), "1.0"))
 
     found = suggested_to(manager)
 
