@@ -207,7 +207,7 @@ def test_urgent_jobs_go_before_those_that_waited_longer(bench: Bench) -> None:
 
 def test_when_terminated_running_jobs_finish_and_the_rest_goes_back(bench: Bench) -> None:
     process = bench.start("--threads", "2")
-    bench.fire("sleep", 1.5, times=5)
+    bench.fire("sleep", 6, times=5)
     bench.wait_for(lambda: len(bench.runs()) == 2)
 
     assert bench.stop(process) == 0
