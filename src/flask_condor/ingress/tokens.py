@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import secrets
@@ -38,7 +39,7 @@ TOKEN = re.compile(r"condor_[A-Za-z0-9_-]{43}")
 
 
 KNOWN = ("id", "name", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
-FIND = f"SELECT {', '.join(KNOWN)} FROM condor_tokens WHERE bus = :bus AND digest = :digest"
+FIND = f"SELECT digest, {', '.join(KNOWN)} FROM condor_tokens WHERE bus = :bus AND digest = :digest"
 
 State = t.Literal["live", "expired", "revoked"]
 
@@ -175,9 +176,9 @@ def find(connection: Connection, digest: str) -> tuple[Token, State] | None:
         row = executor_of(connection)(FIND, values).fetchone()
     else:
         row = connection.execute(text(FIND), values).one_or_none()
-    if row is None:
+    if row is None or not hmac.compare_digest(row[0], digest):
         return None
-    found = token_from(*row)
+    found = token_from(*row[1:])
     return found, found.state(clock(connection))
 
 
