@@ -4,7 +4,7 @@
     python benchmarks/ingress.py [--rounds 10] [--seconds 4] [--malformed 100000] [--json FILE]
 
 Two gunicorn servers of two workers each, one that stores in SQLite and one that answers without storing, are loaded by
-wrk over 16 connections in turn, the order swapped each round. A bearer token is looked up for each request of both. The
+wrk over 16 connections in turn, the order swapped each round. Both ask the log for the token of each request. The
 processor time per request, of all workers, is less sensitive to what else the machine does than the rates are.
 """
 

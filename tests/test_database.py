@@ -234,7 +234,7 @@ def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(sq
     write_blobs(sqlite_engine, 1)
     path, is_over = str(sqlite_engine.url.database), threading.Event()
     with closing(sqlite_engine.raw_connection()) as connection:
-        connection.driver_connection.execute(FLUSH_NOTHING)
+        connection.cursor().execute(FLUSH_NOTHING)
 
     def write_on() -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -308,7 +308,7 @@ def test_the_receipt_says_who_sent_what_and_no_secret(manager: EventsManager) ->
 def test_the_command_shows_who_sent_an_event_and_says_nothing_of_one_that_was_fired(manager: EventsManager) -> None:
     sent = post(manager, ORDER | {"id": "order-7"}).get_json()["result"]["id"]
     with manager.app.app_context():
-        fired = manager.fire(Event(ORDER["event"], 1)).id
+        fired = manager.fire(Event("order.placed", 1)).id
 
     assert "Sent by:   local, from 127.0.0.1\n" in printed(manager, "show", sent)
     told = printed_json(manager, "show", sent)[0]["receipt"]
