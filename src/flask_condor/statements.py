@@ -66,4 +66,4 @@ def accept(jobs: int) -> TextClause:
 @cache
 def accept_by_psycopg(jobs: int) -> str:
     """Return the same with psycopg's own parameters."""
-    return str(accept(jobs).compile(dialect=psycopg.dialect()))
+    return str(accept(jobs).compile(dialect=psycopg.dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
