@@ -101,7 +101,7 @@ def test_the_lag_is_told_with_what_ends_it(app: Flask) -> None:
 
 
 def test_it_tells_what_this_process_has_yet_to_record(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_condor.recorder.INTERVAL", 60.0)
+    monkeypatch.setattr("flask_condor.recorder.Recorder.interval", 60.0)
     manager_of(app).emit("user.left")
 
     before = app.test_client().get("/condor/system", auth=ADA).text
