@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy
 from flask_condor import EventsManager
 from flask_condor import travel
 from flask_condor.background import WRITERS
@@ -16,6 +15,7 @@ from flask_condor.ingress.rejections import Rejections
 from flask_condor.ingress.tokens import create
 from flask_condor.ingress.tokens import revoke
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from werkzeug.test import TestResponse
 
 from tests.triggers import make_manager
@@ -51,7 +51,7 @@ def end(manager: EventsManager) -> None:
 def test_a_token_that_is_known_is_confirmed_in_the_transaction_that_stores(manager: EventsManager, token: str) -> None:
     begun: list[Any] = []
     send(manager, token)
-    sqlalchemy.event.listen(manager.log.engine, "begin", begun.append)
+    listen(manager.log.engine, "begin", begun.append)
 
     assert send(manager, token).status_code == 200
     assert len(begun) == 1

@@ -53,7 +53,9 @@ def test_ten_thousand_events_of_requests_in_threads_are_never_mixed_up(
     assert sorted(seen) == sorted([(n, n, depth) for n in range(5_000) for depth in (1, 2)])
 
 
-@pytest.mark.parametrize("requests", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "requests", [2_000, *(pytest.param(many, marks=pytest.mark.slow) for many in (10_000, 100_000))]
+)
 def test_requests_to_gunicorn_with_2_workers_of_4_threads_are_never_mixed_up(requests: int) -> None:
     asked = [f"/{PATHS[number % len(PATHS)]}?id={number}" for number in range(requests)]
 

@@ -132,6 +132,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     reader.end_server()
 
 
+@pytest.mark.slow
 def test_the_first_event_goes_as_the_page_shows(reader: Reader) -> None:
     reader.follow(PAGE)
 

@@ -86,7 +86,7 @@ def test_no_page_acts_upon_what_is_stored(app: Flask, client: FlaskClient) -> No
     assert all(is_shown_in(last, text) for text in TEXTS[-50:] if text.isprintable())
 
 
-@pytest.mark.parametrize("first", range(0, 200, 50))
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in (50, 100, 150))])
 def test_no_page_acts_upon_what_it_is_sent(app: Flask, client: FlaskClient, first: int) -> None:
     paths = [*pages(app), "/condor/nothing"]
     for number, text in enumerate(TEXTS[first : first + 50]):
@@ -98,6 +98,7 @@ def test_no_page_acts_upon_what_it_is_sent(app: Flask, client: FlaskClient, firs
             assert found == (True, [], []), (path, argument, text, answer.status_code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_an_argument_that_means_nothing_is_no_error_of_ours(app: Flask, client: FlaskClient, argument: str) -> None:
     text = "\"><img src=x onerror=XSS()>'\0\ud800\u202e"
