@@ -149,25 +149,38 @@ def test_the_path_is_a_setting(tmp_path: Path) -> None:
 
 
 def test_a_right_password_is_hashed_once_and_a_wrong_one_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, hashed, hashings = KnownPasswords(), USERS["ada"], []
+    known, hashings = KnownPasswords(USERS), []
 
     def check(stored: str, given: str) -> bool:
         hashings.append(given)
         return check_password_hash(stored, given)
 
     monkeypatch.setattr(access, "check_password_hash", check)
-    right = [known.is_right("ada", "correct horse", hashed) for _ in range(3)]
-    wrong = [known.is_right("ada", "wrong", hashed) for _ in range(3)]
+    right = [known.is_right("ada", "correct horse") for _ in range(3)]
+    wrong = [known.is_right("ada", "wrong") for _ in range(3)]
 
     assert (right, wrong) == ([True] * 3, [False] * 3)
     assert hashings == ["correct horse", *["wrong"] * 3]
 
 
-def test_what_is_remembered_of_passwords_is_bounded_and_never_wrong() -> None:
-    known = KnownPasswords()
-    hashes = {str(number): generate_password_hash("x", "pbkdf2:sha256:1") for number in range(REMEMBERED + 10)}
+def test_a_name_that_there_is_not_costs_the_hash_of_one_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, hashings = KnownPasswords(USERS), []
 
-    assert all(known.is_right(name, "x", hashed) for name, hashed in hashes.items())
-    assert not known.is_right("0", "y", hashes["0"])
-    assert not known.is_right("1", "x", generate_password_hash("y", "pbkdf2:sha256:1"))
+    def check(stored: str, given: str) -> bool:
+        hashings.append(stored)
+        return True
+
+    monkeypatch.setattr(access, "check_password_hash", check)
+
+    assert not known.is_right("nobody", "correct horse") and hashings == [USERS["ada"]]
+
+
+def test_what_is_remembered_of_passwords_is_bounded_and_never_wrong() -> None:
+    hashes = {str(number): generate_password_hash("x", "pbkdf2:sha256:1") for number in range(REMEMBERED + 10)}
+    known = KnownPasswords(hashes)
+
+    assert all(known.is_right(name, "x") for name in hashes)
+    assert not known.is_right("0", "y")
+    hashes["1"] = generate_password_hash("y", "pbkdf2:sha256:1")
+    assert not known.is_right("1", "x")
     assert len(known._digests) == REMEMBERED

@@ -16,7 +16,6 @@ from flask import request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 from werkzeug.security import check_password_hash
-from werkzeug.security import generate_password_hash
 
 from ..local import is_local
 
@@ -38,7 +37,7 @@ class Access:
     def __init__(self, users: Mapping[str, str], authorize: Authorize | None) -> None:
         self._users = users
         self._authorize = authorize
-        self._known = KnownPasswords()
+        self._known = KnownPasswords(users)
 
     @property
     def is_open(self) -> bool:
@@ -60,7 +59,7 @@ class Access:
         given = request.authorization
         name = (given.username if given is not None and given.type == "basic" else None) or ""
         password = (given.password if given is not None else None) or ""
-        if not self._known.is_right(name, password, self._users.get(name)):
+        if not self._known.is_right(name, password):
             challenge = WWWAuthenticate("basic", {"realm": "Condor", "charset": "UTF-8"})
             raise Unauthorized("A name and its password are needed.", www_authenticate=challenge)
         return name
@@ -76,25 +75,29 @@ class Access:
 
 
 class KnownPasswords:
-    """Those that were right, by a digest that is worth nothing outside this process; wrong ones are never kept."""
+    """Those that were right, by a digest that is worth nothing outside this process; wrong ones are never kept.
 
-    def __init__(self) -> None:
+    :param users: names and hashes of passwords.
+    """
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self._users = users
         self._key = secrets.token_bytes(32)
         self._digests: OrderedDict[bytes, None] = OrderedDict()
         self._lock = Lock()
-        self._decoy = generate_password_hash(secrets.token_hex(), salt_length=8)
 
-    def is_right(self, name: str, password: str, hashed: str | None) -> bool:
+    def is_right(self, name: str, password: str) -> bool:
         """Tell whether *password* is that of *name*; it takes as long for a name that there is not."""
         if not name or len(password) > LONGEST_PASSWORD:
             return False
+        hashed, decoy = self._users.get(name), next(iter(self._users.values()), "")
         text = f"{len(name)}:{name}{password}{hashed}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, text, hashlib.sha256)
         with self._lock:
             if digest in self._digests:
                 self._digests.move_to_end(digest)
                 return True
-        is_right = check_password_hash(hashed or self._decoy, password) and hashed is not None
+        is_right = check_password_hash(hashed or decoy, password) and hashed is not None
         if is_right:
             self._remember(digest)
         return is_right
