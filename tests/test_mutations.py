@@ -313,7 +313,10 @@ MUTATIONS = {
         [LOG_LINES + "a_failing_job_cannot_forge_a_line", LOG_LINES + "a_worker_s_lines_cannot_be_forged"],
     ),
     "G32 a payload in the error of the database": (
-        [("database.py", "error.hide_parameters = True", "pass")],
+        [
+            ("database.py", "error.hide_parameters = True", "pass"),
+            ("database.py", "statement, None, error, driver.Error, hide_parameters=True", "statement, parameters, error, driver.Error"),
+        ],
         [LOG_LINES + "an_error_of_the_database_does_not_show_the_payload"],
     ),
     "G29 what came before is not known again": (
