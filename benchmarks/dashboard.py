@@ -12,12 +12,13 @@ in turn.
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event as Flag
-from threading import Thread
+from subprocess import Popen
 from typing import Any
 from urllib.request import urlopen
 
@@ -33,6 +34,12 @@ from throughput import running
 
 FEW = 10_000
 ADDRESS = "127.0.0.1:8479"
+POLLER = f"""
+import time, urllib.request
+while True:
+    urllib.request.urlopen("http://{ADDRESS}/condor/?period=1h").read()
+    time.sleep(0.2)
+"""
 PAGES = (
     *("/", "/?period=24h", "/?period=7d"),
     *("/events", "/events?period=7d", "/events?name=thing.happened7", "/events?status=failed", "/events?status=orphan"),
@@ -97,22 +104,14 @@ def fire_for(seconds: float, manager: Any) -> list[float]:
 
 @contextmanager
 def polled() -> Iterator[None]:
-    """Ask for the overview ten times a second meanwhile, whether or not the last answer has come."""
-    ended = Flag()
-
-    def ask() -> None:
-        while not ended.wait(0.2):
-            urlopen(f"http://{ADDRESS}/condor/?period=1h").read()
-
-    threads = [Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+    """Ask for the overview ten times a second meanwhile, from two processes of their own."""
+    pollers = [Popen([sys.executable, "-c", POLLER]) for _ in range(2)]
     try:
         yield
     finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+        for poller in pollers:
+            poller.kill()
+            poller.wait()
 
 
 def firing(url: str, seconds: float) -> dict[str, float]:
@@ -148,6 +147,7 @@ def wait_for(url: str) -> None:
 def measure(kind: str, rows: int, rounds: int, seconds: float) -> dict[str, Any]:
     with new_database(kind) as few, new_database(kind) as many:
         engines = filled(few, FEW, WEEK * FEW / rows), filled(many, rows)
+        os.sync()  # else the disk is still busy with what was just written
         small, large = create_app(few).test_client(), create_app(many).test_client()
         pages = compare(small, large, rows, rounds)
         result = {"pages": pages, "fires": firing(many, seconds)}
