@@ -65,10 +65,6 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         """Whether a delivery is of one of the events."""
         return deliveries.c.event_id.in_([id for id in self.ids if isinstance(id, str)])
 
-    def work(self, registry: Registry, actor: str, new_id: Callable[[str], str]) -> DoSelected:
-        """Return what does it; :param new_id: gives each replay its id, by that of the old event."""
-        raise NotImplementedError
-
 
 class ToRetry(Selection, frozen=True, kw_only=True, tag="retry-selected"):
     """Dead or cancelled deliveries, or the dead ones of events, that are to be retried."""
@@ -115,6 +111,7 @@ class ToReplay(Selection, frozen=True, kw_only=True, tag="replay-selected"):
 
 
 Selected = ToRetry | ToReplay | ToCancel | ToForget
+"""``work`` of each returns what does it; its *new_id* gives each replay its id, by that of the old event."""
 
 
 class DoSelected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ class Clock:
     """The shim that shifts the wall clock of a process, compiled into *folder*."""
 
     def __init__(self, folder: Path) -> None:
-        if shutil.which("gcc") is None:
+        if shutil.which("gcc") is None and not os.environ.get("CI"):
             pytest.skip("gcc is not installed")
         shim, source = folder / "clock.so", Path(__file__).with_name("clock.c")
         subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", shim, source], check=True)
