@@ -37,22 +37,27 @@ SHARED_CHAIN = [
     ("current.py", "chain = _current_app_context()._condor", "chain = _current_app_context().app._condor"),
     ("current.py", "hasattr(_current_app_context(), ", "hasattr(manager.app, "),
 ]
-LOOK_FIRST = """
-    from sqlalchemy import insert, select
-    from flask_condor.edge_models import receipts
-    kept = connection.execute(select(receipts).where(receipts.c.event_id == event_id)).one_or_none()
-    if kept is None:
-        time.sleep(0.01)
-        connection.execute(insert(receipts).values(**row, at=time.time(), repeats=0))
-        return True
-    connection.execute(receipts.update().where(receipts.c.event_id == event_id).values(repeats=kept.repeats + 1))
-    return False
-"""
+LOOK_FIRST = [
+    ("statements.py", "    ON CONFLICT DO NOTHING\n    RETURNING id, bus", "    RETURNING id, bus"),
+    (
+        "ingress/accepting.py",
+        "    try:\n        is_new = write_event(",
+        """
+    import time
+    from sqlalchemy import select
+    from ..models import events
+    if connection.scalar(select(events.c.id).where(events.c.id == one.event.id)) is not None:
+        return Accepted(one.event.id, one.event.name, one.payload, not one.jobs)
+    time.sleep(0.01)
+    try:
+        is_new = write_event(""",
+    ),
+]
 ANSWER_FIRST = """
         from threading import Timer
         def late():
             with manager.log.begin() as connection:
-                store(connection, drafts, arrival)
+                store(connection, drafts)
         Timer(0.2, late).start()
         accepted = [Accepted(one.event.id, one.event.name, one.payload, not one.jobs) for one in drafts]
 """
@@ -320,24 +325,20 @@ MUTATIONS = {
         [LOG_LINES + "an_error_of_the_database_does_not_show_the_payload"],
     ),
     "G29 what came before is not known again": (
-        [("ingress/receipts.py", "return repeats == 0", "return True")],
+        [("ingress/receipts.py", "    if stored is None:\n", "    if True:\n")],
         [INGRESS + "the_same_again_is_answered_the_same_and_nothing_more_is_stored"],
     ),
     "G29 an id is enough to be the same": (
-        [("ingress/receipts.py", "digest != row[\"digest\"]", "False")],
+        [("ingress/receipts.py", " AND digest = :digest", "")],
         [INGRESS + "another_event_of_the_same_id_is_refused", INGRESS + "a_batch_is_stored_whole_or_not_at_all"],
     ),
     "G29 known by a look before the write": (
-        [("ingress/receipts.py", "    digest, bus, repeats = add(connection, row)\n", LOOK_FIRST)],
+        LOOK_FIRST,
         [INGRESS + "of_many_copies_that_come_at_once_one_is_accepted_and_all_are_answered_alike[postgresql]"],
     ),
     "G9 answered before it is stored": (
-        [("ingress/accepting.py", "        accepted = store(connection, drafts, arrival)\n", ANSWER_FIRST)],
+        [("ingress/accepting.py", "        accepted = store(connection, drafts)\n", ANSWER_FIRST)],
         [INGRESS + "every_job_becomes_a_queued_delivery_whatever_its_run_word"],
-    ),
-    "G26 receipts outlive their events": (
-        [("prune.py", "    connection.execute(delete(receipts).where(receipts.c.event_id.in_(gone)))\n", "")],
-        [INGRESS + "a_receipt_goes_with_its_event_and_its_id_is_new_again"],
     ),
     "G26 an id forgotten while its signature is good": (
         [("prune.py", "min(now - days * DAY, latest)", "now - days * DAY")],

@@ -11,7 +11,6 @@ from typing import Any
 from flask import Flask
 from flask_condor import Condor
 from flask_condor import EventsManager
-from flask_condor.edge_models import receipts
 from flask_condor.edge_models import rejections
 from flask_condor.models import deliveries
 from flask_condor.models import events
@@ -19,7 +18,7 @@ from sqlalchemy import Table
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-TABLES = {"events": events, "deliveries": deliveries, "receipts": receipts, "rejections": rejections}
+TABLES = {"events": events, "deliveries": deliveries, "rejections": rejections}
 
 
 def make_manager(url: str, set_up: Callable[[Flask], object] = bool, **settings: Any) -> EventsManager:
@@ -55,7 +54,7 @@ def post(manager: EventsManager, body: Any, *, kind: str = "application/json", *
 
 
 def rows(manager: EventsManager, name: str) -> list[dict[str, Any]]:
-    """Return what a table holds: "events", "deliveries", "receipts" or "rejections"."""
+    """Return what a table holds: "events", "deliveries" or "rejections"."""
     table: Table = TABLES[name]
     with manager.log.read() as connection:
         found = connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()

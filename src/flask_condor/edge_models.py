@@ -14,25 +14,6 @@ from sqlalchemy import Text
 from .models import Serial
 from .models import metadata
 
-receipts = Table(
-    "condor_receipts",
-    metadata,
-    Column("event_id", String(255), primary_key=True),
-    Column("digest", String(64), nullable=False),
-    Column("form", String(32), nullable=False),
-    Column("sender", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("key", Text),
-    Column("headers", Text, nullable=False),
-    Column("at", Double, nullable=False),
-    Column("repeats", Integer, nullable=False),
-    Column("bus", String(64), nullable=False),
-    Index("condor_received", "bus", "at"),
-)
-"""One for each event that was accepted over HTTP, written with it: ``digest`` is the SHA-256 of what was sent, by which
-a repetition is told from another event of the same id; ``form`` is simple, cloudevents-structured, -binary or -batch;
-``key`` the id as it was sent; ``headers`` JSON, redacted; ``repeats`` how often it was sent again."""
-
 rejections = Table(
     "condor_rejections",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import typing as t
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ from .redacting import REDACTION
 from .redacting import redacted
 from .redacting import redaction_of
 from .redaction import redaction_by
+from .rows import NO_RECEIPT
 from .rows import Deliverable
 from .rows import delivery_row
 from .rows import event_row
@@ -223,18 +225,21 @@ def write_event(  # noqa: PLR0913  # the last two by keyword
     *,
     replay_of: str | None = None,
     bus: str | None = None,
+    receipt: Mapping[str, t.Any] = NO_RECEIPT,
 ) -> bool:
     """Write *event* with a pending delivery for each of *jobs*; return False when an event of its id is there already.
 
     :param payload: as :func:`~flask_condor.payload.to_json` gives it.
     :param replay_of: the id of the event that this one repeats.
     :param bus: that of *connection* when None; the connection of a caller has none.
+    :param receipt: of an event that came over HTTP, its columns in their order.
     :raises EventIdTaken: when that is of another name, or on another bus.
     :raises EventLoop: when the root of *event* has led to too many others already.
     """
     bus = bus or bus_of(connection)
     payload, is_redacted = redacted(payload, None if jobs else redaction_of(connection))
-    row = event_row(event, payload, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of) | {"bus": bus}
+    row = event_row(event, payload, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of)
+    row |= {"bus": bus, **receipt}
     if connection.dialect.name != "sqlite":
         is_new = accept_on_server(connection, len(jobs), row | parameters_of(jobs, due))
     elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:

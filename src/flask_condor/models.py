@@ -14,6 +14,7 @@ import typing as t
 from sqlalchemy import BigInteger
 from sqlalchemy import Boolean
 from sqlalchemy import Column
+from sqlalchemy import ColumnElement
 from sqlalchemy import Double
 from sqlalchemy import ForeignKey
 from sqlalchemy import Index
@@ -30,6 +31,12 @@ VERSION = 1
 """The version of the tables as they stand here."""
 
 State = t.Literal["pending", "running", "done", "dead", "cancelled"]
+
+
+def partial_index(name: str, where: ColumnElement[bool], *columns: Column[t.Any]) -> Index:
+    """Return an index of the rows *where* something is true, and of no others."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
 
 metadata = MetaData()
 Serial = BigInteger().with_variant(Integer(), "sqlite")
@@ -55,19 +62,30 @@ events = Table(
     Column("trace", String(55)),
     Column("is_redacted", Boolean, nullable=False, server_default=false()),
     Column("bus", String(64), nullable=False),
+    Column("digest", String(64)),
+    Column("form", String(32)),
+    Column("sender", Text),
+    Column("address", Text),
+    Column("key", Text),
+    Column("headers", Text),
+    Column("repeats", Integer),
     Index("condor_fired", "bus", "fired_at"),
 )
 """``payload`` is JSON, or a JSON text holding its ``repr`` when ``is_replayable`` is false; ``path`` is the JSON list
 of the names of the events that led here, from the root down; ``root_id`` is the id of the root event, its own for a
 root; the three ``cause_`` columns name the run that fired it; ``trace`` is the W3C traceparent of the fire, if any;
-``is_redacted`` tells that its secrets are no longer in ``payload``, which then cannot be run again."""
+``is_redacted`` tells that its secrets are no longer in ``payload``, which then cannot be run again.
 
-Index(
-    "condor_descendants",
-    events.c.root_id,
-    sqlite_where=events.c.root_id != events.c.id,
-    postgresql_where=events.c.root_id != events.c.id,
-)
+The columns after ``bus`` are the receipt of an event that came over HTTP, and null for others: ``digest`` is the
+SHA-256 of what was sent, by which a repetition is told from another event of the same id; ``form`` is simple,
+cloudevents-structured, -binary or -batch; ``key`` the id as it was sent; ``headers`` JSON, redacted; ``repeats`` how
+often it was sent again."""
+
+RECEIVED = events.c.digest.is_not(None)
+"""What came over HTTP."""
+
+partial_index("condor_received", RECEIVED, events.c.bus, events.c.fired_at)
+partial_index("condor_descendants", events.c.root_id != events.c.id, events.c.root_id)
 
 deliveries = Table(
     "condor_deliveries",
@@ -104,34 +122,20 @@ RUNNING = deliveries.c.state == literal_column("'running'")
 DEAD = deliveries.c.state == literal_column("'dead'")
 
 Index("condor_deliveries_of", deliveries.c.event_id)
-Index(
+partial_index(
     "condor_due",
+    PENDING,
     deliveries.c.bus,
     deliveries.c.queue,
     deliveries.c.priority,
     deliveries.c.due_at,
     deliveries.c.id,
-    sqlite_where=PENDING,
-    postgresql_where=PENDING,
 )
-Index("condor_tried", deliveries.c.bus, deliveries.c.id, sqlite_where=TRIED, postgresql_where=TRIED)
-Index("condor_dead", deliveries.c.bus, deliveries.c.id, deliveries.c.run, sqlite_where=DEAD, postgresql_where=DEAD)
-Index(
-    "condor_dead_of",
-    deliveries.c.bus,
-    deliveries.c.failure_id,
-    deliveries.c.id,
-    sqlite_where=DEAD,
-    postgresql_where=DEAD,
-)
-Index("condor_leases", deliveries.c.bus, deliveries.c.lease_until, sqlite_where=RUNNING, postgresql_where=RUNNING)
-Index(
-    "condor_finished",
-    deliveries.c.bus,
-    deliveries.c.finished_at,
-    sqlite_where=deliveries.c.finished_at.is_not(None),
-    postgresql_where=deliveries.c.finished_at.is_not(None),
-)
+partial_index("condor_tried", TRIED, deliveries.c.bus, deliveries.c.id)
+partial_index("condor_dead", DEAD, deliveries.c.bus, deliveries.c.id, deliveries.c.run)
+partial_index("condor_dead_of", DEAD, deliveries.c.bus, deliveries.c.failure_id, deliveries.c.id)
+partial_index("condor_leases", RUNNING, deliveries.c.bus, deliveries.c.lease_until)
+partial_index("condor_finished", deliveries.c.finished_at.is_not(None), deliveries.c.bus, deliveries.c.finished_at)
 
 rates = Table(
     "condor_rates",
@@ -280,10 +284,4 @@ filter, as JSON, ``place`` where the next batch begins; ``state`` is pending, ru
 ``left_out`` counts what could not be done, and ``error`` tells why of the first of them. ``form`` is the form that it
 was begun by: however often that is sent, it begins one."""
 
-Index(
-    "condor_operating",
-    bulk_operations.c.bus,
-    bulk_operations.c.id,
-    sqlite_where=bulk_operations.c.finished_at.is_(None),
-    postgresql_where=bulk_operations.c.finished_at.is_(None),
-)
+partial_index("condor_operating", bulk_operations.c.finished_at.is_(None), bulk_operations.c.bus, bulk_operations.c.id)

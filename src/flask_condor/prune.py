@@ -18,7 +18,6 @@ from sqlalchemy import tuple_
 from sqlalchemy.engine import Connection
 
 from .bus import ours
-from .edge_models import receipts
 from .edge_models import rejections
 from .failures import forget_attempts
 from .models import deliveries
@@ -156,11 +155,8 @@ class Prune:
 
 
 def delete_events(connection: Connection, ids: Collection[str]) -> int:
-    """Delete those of the events that have no delivery, with their receipts: their ids are new again."""
-    deleting = delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES).returning(events.c.id)
-    gone = connection.scalars(deleting).all()
-    connection.execute(delete(receipts).where(receipts.c.event_id.in_(gone)))
-    return len(gone)
+    """Delete those of the events that have no delivery: their ids are new again."""
+    return connection.execute(delete(events).where(events.c.id.in_(ids), ~HAS_DELIVERIES)).rowcount
 
 
 def prune_rejections(connection: Connection, now: float) -> int:

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from .bus import ours
-from .edge_models import receipts
 from .history import value_of
+from .models import RECEIVED
+from .models import events
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -22,13 +23,12 @@ class Receipt(msgspec.Struct, frozen=True):
     key: str | None
     headers: t.Any
     """Redacted when they were stored."""
-    at: float
     repeats: int
 
 
 def receipt_of(connection: Connection, event_id: str) -> Receipt | None:
     """Return how an event came in over HTTP; None when it did not."""
-    columns = [receipts.c[field] for field in Receipt.__struct_fields__]
-    found = select(*columns).where(ours(connection, receipts), receipts.c.event_id == event_id)
+    columns = [events.c[field] for field in Receipt.__struct_fields__]
+    found = select(*columns).where(ours(connection, events), events.c.id == event_id, RECEIVED)
     row = connection.execute(found).one_or_none()
     return None if row is None else Receipt(**dict(row._mapping) | {"headers": value_of(row.headers)})

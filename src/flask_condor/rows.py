@@ -17,6 +17,10 @@ if t.TYPE_CHECKING:
     from .job import Rules
 
 
+NO_RECEIPT: dict[str, t.Any] = dict.fromkeys(("digest", "form", "sender", "address", "key", "headers", "repeats"))
+"""The columns of an event that came over HTTP, as they are of others."""
+
+
 class Deliverable(t.Protocol):
     """What a delivery is written for: a job, with the rules of its registration."""
 
@@ -36,7 +40,7 @@ def event_row(  # the options by keyword
     is_redacted: bool = False,
     replay_of: str | None = None,
 ) -> dict[str, t.Any]:
-    """Return the row of *event* in ``condor_events``, but for its last column, the bus."""
+    """Return the row of *event* in ``condor_events``, but for its bus and its receipt."""
     origin = event._origin
     cause = origin.cause if origin else None
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from flask_condor.edge_models import receipts
 from flask_condor.edge_models import rejections
 from flask_condor.edge_models import tokens
 from flask_condor.edge_models import webhooks
@@ -90,15 +89,14 @@ def store_edges(connection: Connection, id: str, at: float, text: str) -> None:
     note = {"at": at, "actor": text, "action": text[:16], "event_id": id, "detail": json.dumps({text: text})}
     connection.execute(insert(audit).values(**note, bus="default"))
     receipt = {
-        "event_id": id,
         "digest": "",
         "form": text[:32],
         "sender": text,
         "address": text,
         "key": text,
     }
-    receipt |= {"headers": json.dumps({text: text}), "bus": "default"}
-    connection.execute(insert(receipts).values(**receipt, at=at, repeats=1))
+    receipt |= {"headers": json.dumps({text: text})}
+    connection.execute(update(events).where(events.c.id == id).values(**receipt, repeats=1))
     rejection = {"start": int(at // 3600) * 3600, "status": 401, "rule": id[:64], "count": 1, "last_at": at}
     connection.execute(insert(rejections).values(**rejection, sample=json.dumps({text: text}), bus="default"))
     token = {

@@ -22,7 +22,6 @@ from flask_condor import EventsManager
 from flask_condor.dashboard.reading.event import notes_of
 from flask_condor.dashboard.samples import as_curl
 from flask_condor.dashboard.samples import as_test
-from flask_condor.edge_models import receipts
 from flask_condor.edited import PayloadWrong
 from flask_condor.edited import checked_json
 from flask_condor.edited import restored
@@ -34,7 +33,6 @@ from flask_condor.redaction import Redaction
 from flask_condor.retry import Retry
 from flask_condor.testing.worker import run_queue
 from sqlalchemy import func
-from sqlalchemy import insert
 from sqlalchemy import select
 from sqlalchemy import update
 
@@ -158,15 +156,14 @@ def test_the_header_tells_of_the_receipt_the_trace_and_the_headers_without_secre
         trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         connection.execute(update(events).values(trace=trace))
         receipt: dict[str, Any] = {
-            "event_id": id,
             "digest": "d",
             "form": "simple",
             "sender": "token shop",
             "key": "k-1",
         }
         headers = {"User-Agent": "curl", "Authorization": "Bearer s3cret"}
-        receipt |= {"address": "10.0.0.9", "headers": json.dumps(headers), "at": 1.0, "repeats": 2, "bus": "default"}
-        connection.execute(insert(receipts), receipt)
+        receipt |= {"address": "10.0.0.9", "headers": json.dumps(headers), "repeats": 2}
+        connection.execute(update(events).values(receipt))
 
     page = Person(manager).open(f"/events/{id}?tab=http")
 

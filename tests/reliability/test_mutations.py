@@ -109,11 +109,11 @@ MUTATIONS = {
         ["test_bombs.py::test_a_queued_chain_ends_at_the_limit_of_its_depth_and_names_it[sqlite]"],
     ),
     "T29 answered before it is stored": (
-        [("ingress/accepting.py", "        accepted = store(connection, drafts, arrival)\n", ANSWER_FIRST)],
+        [("ingress/accepting.py", "        accepted = store(connection, drafts)\n", ANSWER_FIRST)],
         [LOST_ANSWERS.format("sqlite"), LOST_ANSWERS.format("postgresql")],
     ),
     "T29 known by a look before the write": (
-        [("ingress/receipts.py", "    digest, bus, repeats = add(connection, row)\n", LOOK_FIRST)],
+        LOOK_FIRST,
         [REPLAYS.format("postgresql")],
     ),
     "T26 what was cut short is done": (

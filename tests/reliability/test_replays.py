@@ -93,7 +93,7 @@ def test_what_is_sent_again_as_its_answer_was_lost_runs_once(stand: Stand, count
         lost = [send(port, id, ends="killed").status for id in ids]
         answers = [again(port, id) for id in ids]
 
-    repeats = [row.repeats for row in stand.tables.rows("SELECT repeats FROM condor_receipts")]
+    repeats = [row.repeats for row in stand.tables.rows("SELECT repeats FROM condor_events")]
     stand.tell(f"{count} servers killed once the event was stored", ran := runs(stand, ids))
     assert lost == [0] * count
     assert [answer.status for answer in answers] == [200] * count

@@ -226,7 +226,7 @@ def fields_of(
         "is_replayable": bool(event.is_replayable),
         "is_orphan": bool(event.is_orphan),
         "is_redacted": bool(event.is_redacted),
-        "receipt": receipt and asdict(receipt) | {"at": iso_time(receipt.at)},
+        "receipt": receipt and asdict(receipt),
         "deliveries": [
             fields | {"result": value_of(run.result), "log": logged.get(run.id, [])}
             for fields, run in zip(deliveries, runs, strict=True)

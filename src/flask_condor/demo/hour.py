@@ -178,7 +178,7 @@ class Hour:
         add_runs(connection, self._runs)
         fired = {row["id"]: row["fired_at"] for row in self._events}
         write_trends(connection, self._random, self._now, fired, self._deliveries, len(WORKERS))
-        sent = [(row["id"], row["fired_at"]) for row in self._events if row["source"] == "http"]
+        sent = [row["id"] for row in self._events if row["source"] == "http"]
         write_edge(connection, self._random, self._now, sent)
 
     def _logged(self) -> Iterator[KeptLines]:

@@ -8,13 +8,15 @@ import typing as t
 from collections.abc import Sequence
 from random import Random
 
+from sqlalchemy import bindparam
 from sqlalchemy import insert
+from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
 from ..bus import bus_of
-from ..edge_models import receipts
 from ..edge_models import rejections
 from ..edge_models import tokens
+from ..models import events
 from ..redaction import HIDDEN
 
 HOUR = 3600
@@ -40,12 +42,13 @@ REFUSED: tuple[tuple[int, str, int, str, str | None], ...] = (
 """Of each its status, rule and count, what was told, and the event that was sent."""
 
 
-def write_edge(connection: Connection, random: Random, now: float, sent: Sequence[tuple[str, float]]) -> None:
-    """Write the tokens, a receipt for each event that was *sent*, by its id and time, and what was refused."""
+def write_edge(connection: Connection, random: Random, now: float, sent: Sequence[str]) -> None:
+    """Write the tokens, a receipt for each of the events that were *sent*, by their ids, and what was refused."""
     bus = bus_of(connection)
     connection.execute(insert(tokens), [token_row(random, now, one) | {"bus": bus} for one in TOKENS])
     if sent:
-        connection.execute(insert(receipts), [receipt_row(random, id, at) | {"bus": bus} for id, at in sent])
+        receiving = update(events).where(events.c.id == bindparam("event_id"))
+        connection.execute(receiving, [receipt_row(random, id) for id in sent])
     connection.execute(insert(rejections), [refused_row(random, now, one) | {"bus": bus} for one in REFUSED])
 
 
@@ -64,7 +67,7 @@ def token_row(
     }
 
 
-def receipt_row(random: Random, id: str, at: float) -> dict[str, t.Any]:
+def receipt_row(random: Random, id: str) -> dict[str, t.Any]:
     is_simple = random.random() < 0.6
     kind = "application/json" if is_simple else "application/cloudevents+json"
     headers = {"Authorization": HIDDEN, "Content-Type": kind, "User-Agent": "mailing-service/3.1"}
@@ -76,7 +79,6 @@ def receipt_row(random: Random, id: str, at: float) -> dict[str, t.Any]:
         "address": random.choice(ADDRESSES),
         "key": id if is_simple else None,
         "headers": json.dumps(headers),
-        "at": at,
         "repeats": int(random.random() < 0.15),
     }
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 
 import msgspec
-from sqlalchemy import select
 
 from ..due import NOW
 from ..due import Due
@@ -22,13 +21,13 @@ from ..event import originate
 from ..faults import PayloadInvalid
 from ..faults import faults_in
 from ..log import write_event
-from ..models import events
 from ..redaction import redaction_by
 from ..registry import refuse_namesakes
 from ..registry import refuse_unstorable
 from .receipts import Arrival
 from .receipts import id_taken
-from .receipts import take
+from .receipts import know_again
+from .receipts import receipt_of
 from .rejection import Rejected
 from .sending import check_name
 from .sending import confirm
@@ -63,6 +62,7 @@ class Draft(msgspec.Struct, frozen=True):
     payload: str
     jobs: list[Job]
     due: Due
+    receipt: dict[str, t.Any]
 
 
 def accept(manager: EventsManager, incoming: Sequence[Incoming], sender: Sender, arrival: Arrival) -> list[Accepted]:
@@ -83,7 +83,7 @@ def accept(manager: EventsManager, incoming: Sequence[Incoming], sender: Sender,
             drafts.append(draft(manager, one, arrival, number))
     with manager.log.begin("nothing was accepted") as connection:
         confirm(connection, sender)
-        accepted = store(connection, drafts, arrival)
+        accepted = store(connection, drafts)
     manager.queueing.on_accept()
     return accepted
 
@@ -118,6 +118,7 @@ def draft(manager: EventsManager, incoming: Incoming, arrival: Arrival, number: 
         payload=json_of(manager, event),
         jobs=jobs_for(registry, name),
         due=NOW if incoming.delay is None else due_from(incoming.delay, None),
+        receipt=receipt_of(incoming, arrival),
     )
 
 
@@ -150,36 +151,27 @@ def check_payload(manager: EventsManager, event: Event[t.Any]) -> None:
         raise Rejected(422, "payload-invalid", f"{told}.", why=why) from error
 
 
-def store(connection: Connection, drafts: Sequence[Draft], arrival: Arrival) -> list[Accepted]:
-    """Write all of *drafts*, the receipts first and by the order of their ids: no two batches can block each other."""
-    new = set()
-    for one in sorted(drafts, key=lambda one: one.event.id):
+def store(connection: Connection, drafts: Sequence[Draft]) -> list[Accepted]:
+    """Write all of *drafts*, by the order of their ids: no two batches can block each other."""
+    accepted = {}
+    for one in sorted(drafts, key=id_of):
         with naming(one.number, one.incoming):
-            if take(connection, one.incoming, one.event.id, arrival):
-                new.add(one.event.id)
-    accepted = []
-    for one in drafts:
-        is_new = one.event.id in new
-        new.discard(one.event.id)
-        with naming(one.number, one.incoming):
-            accepted.append(write(connection, one) if is_new else accepted_before(connection, one))
-    return accepted
+            accepted[one.number] = write(connection, one)
+    return [accepted[one.number] for one in drafts]
+
+
+def id_of(one: Draft) -> str:
+    return one.event.id
 
 
 def write(connection: Connection, one: Draft) -> Accepted:
+    """Ask no question first: of two that come at once, on whatever workers, the second waits here for the first."""
     try:
-        is_new = write_event(connection, one.event, one.payload, one.jobs, one.due)
+        is_new = write_event(connection, one.event, one.payload, one.jobs, one.due, receipt=one.receipt)
     except EventIdTaken as error:
         raise id_taken() from error
-    if not is_new:
-        raise id_taken()
-    return Accepted(one.event.id, one.event.name, one.payload, not one.jobs)
-
-
-def accepted_before(connection: Connection, one: Draft) -> Accepted:
-    columns = events.c.payload, events.c.is_orphan, events.c.is_redacted
-    stored = connection.execute(select(*columns).where(events.c.id == one.event.id)).one_or_none()
-    if stored is None:  # deleted by hand, without its receipt
-        return write(connection, one)
-    payload = one.payload if stored.is_redacted else stored.payload  # by their digests they were the same
-    return Accepted(one.event.id, one.event.name, payload, stored.is_orphan)
+    if is_new:
+        return Accepted(one.event.id, one.event.name, one.payload, not one.jobs)
+    payload, is_orphan, is_redacted = know_again(connection, one.event.id, one.receipt["digest"])
+    # by their digests they were the same
+    return Accepted(one.event.id, one.event.name, one.payload if is_redacted else payload, bool(is_orphan))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
 import typing as t
 from collections.abc import Callable
-from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from .. import travel
 from ..bus import bus_of
-from ..database import executor_of
 from ..redaction import HIDDEN
 from ..redaction import KEYS
 from ..redaction import Redaction
@@ -40,16 +36,11 @@ SHOWN = ("idempotency-key",)
 QUERY = re.compile(r"(?<=\S\?)\S+")
 """That of a URL, as in a Referer: some have a token in it."""
 
-COLUMNS = ("event_id", "digest", "form", "sender", "address", "key", "headers", "bus", "at", "repeats")
-ADD = f"""
-    INSERT INTO condor_receipts ({", ".join(COLUMNS)}) VALUES (%s, 0)
-    ON CONFLICT (event_id) DO UPDATE SET repeats = condor_receipts.repeats + 1
-    RETURNING digest, bus, repeats
+KNOW_AGAIN = """
+    UPDATE condor_events SET repeats = repeats + 1
+    WHERE id = :id AND bus = :bus AND digest = :digest
+    RETURNING payload, is_orphan, is_redacted
     """
-"""Asks no question first: of two that come at once, on whatever workers, the second waits here for the first."""
-ADD_TO_SQLITE = ADD % ", ".join("?" * len(COLUMNS[:-1]))
-"""Plain SQL, with the values in the order of the columns: as a statement of SQLAlchemy's it takes ten times as long."""
-ADD_TO_SERVER = text(ADD % f":{', :'.join(COLUMNS[:-2])}, extract(epoch FROM clock_timestamp()) + :ahead")
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -94,35 +85,29 @@ def headers_of(request: Request, hides: Hides) -> str:
     return msgspec.json.encode(shown).decode()
 
 
-def take(connection: Connection, incoming: Incoming, event_id: str, arrival: Arrival) -> bool:
-    """Write the receipt of an event, in the transaction of *connection*; return False when there is one already.
-
-    :raises Rejected: when that one is of something else.
-    """
-    row = {
-        "event_id": event_id,
+def receipt_of(incoming: Incoming, arrival: Arrival) -> dict[str, t.Any]:
+    """Return the columns of its event that tell how it came, in their order."""
+    return {
         "digest": incoming.digest,
         "form": incoming.form,
         "sender": arrival.sender,
         "address": arrival.address,
         "key": incoming.key,
         "headers": arrival.headers,
-        "bus": bus_of(connection),
+        "repeats": 0,
     }
-    digest, bus, repeats = add(connection, row)
-    if bus != row["bus"] or digest != row["digest"]:
+
+
+def know_again(connection: Connection, event_id: str, digest: str) -> tuple[str, bool, bool]:
+    """Count that an event came once more; return its payload as it is stored, whether it had no job, and is redacted.
+
+    :raises Rejected: when the event of that id is another one.
+    """
+    known = {"id": event_id, "bus": bus_of(connection), "digest": digest}
+    stored = connection.execute(text(KNOW_AGAIN), known).one_or_none()
+    if stored is None:
         raise id_taken()
-    return repeats == 0
-
-
-def add(connection: Connection, row: Mapping[str, str | None]) -> tuple[str, str, int]:
-    """Return what then is in the log: the digest, the bus, and how often it came again."""
-    if connection.dialect.name != "sqlite":
-        digest, bus, repeats = connection.execute(ADD_TO_SERVER, {**row, "ahead": travel.ahead}).one()
-    else:
-        values = (*row.values(), time.time() + travel.ahead)
-        digest, bus, repeats = executor_of(connection)(ADD_TO_SQLITE, values).fetchone()
-    return digest, bus, repeats
+    return tuple(stored)
 
 
 def id_taken() -> Rejected:
