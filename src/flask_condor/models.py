@@ -84,7 +84,7 @@ often it was sent again."""
 RECEIVED = events.c.digest.is_not(None)
 """What came over HTTP."""
 
-partial_index("condor_received", RECEIVED, events.c.bus, events.c.fired_at)
+partial_index("condor_received", RECEIVED, events.c.bus, events.c.fired_at, events.c.id)
 partial_index("condor_descendants", events.c.root_id != events.c.id, events.c.root_id)
 
 deliveries = Table(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typing as t
 
 import msgspec
-from sqlalchemy import ColumnElement
+from sqlalchemy import Column
+from sqlalchemy import Select
 from sqlalchemy import func
 from sqlalchemy import select
 from sqlalchemy import tuple_
@@ -69,24 +70,26 @@ def received(
     connection: Connection, since: float, until: float, most: int, before: Place | None = None
 ) -> list[Received]:
     """Return the newest *most* of a time, those before a place in that order."""
-    found = select(*COLUMNS).where(*within(connection, since, until))
+    found = select_received(connection, since, until, *COLUMNS)
     if before is not None:
         found = found.where(events.c.fired_at <= before[0], tuple_(events.c.fired_at, events.c.id) < tuple_(*before))
-    newest = found.order_by(events.c.fired_at.desc(), events.c.id.desc()).limit(most)
-    return [Received(*row) for row in connection.execute(newest)]
+    return [Received(*row) for row in connection.execute(found.limit(most))]
 
 
 def counts_of(connection: Connection, since: float, until: float) -> Counts:
     """Return how many events of a time were accepted, and how often they were sent again."""
-    found = select(events.c.repeats).where(*within(connection, since, until))
-    some = found.order_by(events.c.fired_at.desc()).limit(COUNTED + 1).subquery()
+    found = select_received(connection, since, until, events.c.repeats)
+    some = found.limit(COUNTED + 1).subquery()
     repeated = func.count().filter(some.c.repeats > 0)
     count, again, repeats = connection.execute(select(func.count(), repeated, func.sum(some.c.repeats))).one()
     return Counts(min(count, COUNTED), again, repeats or 0, count > COUNTED)
 
 
-def within(connection: Connection, since: float, until: float) -> tuple[ColumnElement[bool], ...]:
-    return ours(connection, events), RECEIVED, events.c.fired_at >= since, events.c.fired_at <= until
+def select_received(connection: Connection, since: float, until: float, *columns: Column[t.Any]) -> Select[t.Any]:
+    """Return a statement for what came over HTTP in a time, in the order of its index, by which SQLite chooses it."""
+    found = select(*columns).where(ours(connection, events), RECEIVED)
+    found = found.where(events.c.fired_at >= since, events.c.fired_at <= until)
+    return found.order_by(events.c.fired_at.desc(), events.c.id.desc())
 
 
 def refused(connection: Connection, since: float, until: float) -> list[Refused]:
