@@ -20,6 +20,10 @@ from flask_condor.ingress.tokens import note_use
 from flask_condor.ingress.tokens import revoke
 from flask_condor.ingress.tokens import rotate
 from flask_condor.models import audit
+from flask_condor.prune import DAY
+from flask_condor.prune import Retention
+from flask_condor.prune import prune_tokens
+from flask_condor.upkeep import begin_prune
 from sqlalchemy import select
 
 from tests.commands import printed
@@ -138,6 +142,45 @@ def test_revoking_ends_all_of_a_name_and_no_other(manager: EventsManager) -> Non
     with pytest.raises(OperationRefused, match="no live token"), manager.log.begin() as connection:
         revoke(connection, "shop", actor="me")
     assert made(manager)  # the name is free again
+
+
+def prune_at(manager: EventsManager, days: float) -> list[str]:
+    """Have a worker begin to prune so many days from now; return the names of the tokens that are left."""
+    with manager.log.begin() as connection:
+        retention = Retention.of(manager.config, time.time() + days * DAY)
+        prune_tokens(connection, retention.dead_before)
+    return [row.name for row in rows(manager)]
+
+
+def test_a_token_that_has_ended_is_kept_as_long_as_what_is_dead_and_one_that_is_live_for_ever(
+    manager: EventsManager,
+) -> None:
+    for name, ends in (("revoked", None), ("expired", 60), ("expires-later", 20 * DAY), ("live", None)):
+        made(manager, name, expires_in=ends)
+    with manager.log.begin() as connection:
+        revoke(connection, "revoked", actor="me")
+
+    assert prune_at(manager, 89) == ["revoked", "expired", "expires-later", "live"]
+    assert prune_at(manager, 91) == ["expires-later", "live"]
+    assert prune_at(manager, 9999) == ["live"]
+
+
+def test_no_token_is_forgotten_where_what_is_dead_is_kept_for_ever(manager: EventsManager) -> None:
+    made(manager, expires_in=60)
+    with manager.log.begin() as connection:
+        prune_tokens(connection, Retention(done_before=1e12, dead_before=None).dead_before)
+
+    assert [row.name for row in rows(manager)] == ["shop"]
+
+
+def test_workers_forget_a_token_that_ended_long_ago(manager: EventsManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(manager, expires_in=60)
+    monkeypatch.setattr(travel, "ahead", 91 * DAY)
+
+    with manager.log.begin() as connection:
+        begin_prune(connection, manager.config)
+
+    assert rows(manager) == []
 
 
 def test_a_name_that_is_live_or_is_not_is_told_what_to_type(manager: EventsManager) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 
 from .bus import ours
 from .edge_models import rejections
+from .edge_models import tokens
 from .failures import forget_attempts
 from .models import deliveries
 from .models import events
@@ -163,6 +164,17 @@ def prune_rejections(connection: Connection, now: float) -> int:
     """Delete the counts of refused requests that are older than 90 days; return how many rows."""
     old = rejections.c.start < now - REJECTIONS_KEPT
     return connection.execute(delete(rejections).where(ours(connection, rejections), old)).rowcount
+
+
+def prune_tokens(connection: Connection, before: float | None) -> int:
+    """Delete the bearer tokens that expired, or were revoked, before a moment; return how many.
+
+    :param before: seconds since 1970 UTC; None keeps them for ever.
+    """
+    if before is None:
+        return 0
+    ended = or_(tokens.c.revoked_at < before, tokens.c.expires_at < before)
+    return connection.execute(delete(tokens).where(ours(connection, tokens), ended)).rowcount
 
 
 def prune_trends(connection: Connection, now: float) -> int:

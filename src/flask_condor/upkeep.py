@@ -26,6 +26,7 @@ from .payload import from_json
 from .prune import Prune
 from .prune import Retention
 from .prune import prune_rejections
+from .prune import prune_tokens
 from .prune import prune_trends
 from .rates import HOURS_KEPT
 from .rates import prune_rates
@@ -158,4 +159,5 @@ def begin_prune(connection: Connection, config: Config) -> Prune:
     prune_rejections(connection, now)
     retention = Retention.of(config, now)
     prune_failures(connection, now, retention.dead_before)
+    prune_tokens(connection, retention.dead_before)
     return Prune(retention)

@@ -155,7 +155,7 @@ def revoke(connection: Connection, name: str, *, actor: str) -> int:
 
 
 def all_tokens(connection: Connection) -> list[Token]:
-    """Return every token that was ever made, by name, the oldest first."""
+    """Return the tokens, also those that have ended until they are pruned, by name, the oldest first."""
     known = select(*(tokens.c[column] for column in KNOWN)).where(ours(connection, tokens))
     return [token_from(*row) for row in connection.execute(known.order_by(tokens.c.name, tokens.c.id))]
 
