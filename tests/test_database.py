@@ -230,7 +230,10 @@ def test_checkpoints_keep_the_write_ahead_log_small(sqlite_engine: Engine) -> No
 FLUSH_NOTHING = "PRAGMA synchronous = OFF"  # what is measured here is a size, and a flush takes milliseconds
 
 
-def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(sqlite_engine: Engine) -> None:
+def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(
+    sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LONG_WAL", 2 * database.COMMITS_PER_CHECKPOINT)
     write_blobs(sqlite_engine, 1)
     path, is_over = str(sqlite_engine.url.database), threading.Event()
     with closing(sqlite_engine.raw_connection()) as connection:
@@ -252,6 +255,40 @@ def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(sq
         thread.join()
 
     assert sizes[-1] < 2.5 * sizes[database.COMMITS_PER_CHECKPOINT - 2]
+
+
+def test_a_checkpoint_waits_for_nobody_who_reads_until_the_write_ahead_log_is_long(
+    sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths, move_whole = [], database.move_whole
+    path = f"{sqlite_engine.url.database}-wal"
+
+    def noted(connection: sqlite3.Connection) -> None:
+        lengths.append(os.path.getsize(path) // 4096)
+        move_whole(connection)
+
+    monkeypatch.setattr(database, "move_whole", noted)
+    monkeypatch.setattr(database, "LONG_WAL", 5 * database.COMMITS_PER_CHECKPOINT)
+    write_blobs(sqlite_engine, 1)
+    with closing(sqlite3.connect(str(sqlite_engine.url.database), isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM blobs").fetchall()
+        write_blobs(sqlite_engine, 4 * database.COMMITS_PER_CHECKPOINT)
+
+    assert lengths and min(lengths) > database.LONG_WAL
+
+
+def test_one_who_only_reads_makes_no_checkpoint(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(database, "move", made.append)
+
+    for _ in range(database.COMMITS_PER_CHECKPOINT + 1):
+        with sqlite_engine.connect() as connection, connection.execution_options(**{READING: True}).begin():
+            connection.exec_driver_sql("SELECT 1")
+    assert not made
+
+    write_blobs(sqlite_engine, database.COMMITS_PER_CHECKPOINT + 1)
+    assert made
 
 
 def test_a_checkpoint_is_left_to_the_process_that_is_at_it(sqlite_engine: Engine) -> None:

@@ -47,8 +47,10 @@ SHORT_NAP, LONG_NAP = 0.0004, 0.002
 READING = "condor_reading"
 """The execution option of a transaction that only reads: on SQLite it takes no write lock."""
 COMMITS_PER_CHECKPOINT = 200
+LONG_WAL = 3000
+"""Pages of a write-ahead log, 12 MB of them, above which others have to wait until all are moved."""
 CHECKPOINT_TURN = 0.02
-"""Seconds that a checkpoint waits for those who write and read, each; then it moves what it may."""
+"""Seconds that such a checkpoint waits for those who write and read, each; then it moves what it may."""
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
 MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(condor_\w+)|relation \"(condor_\w+)\" does not exist")
@@ -207,8 +209,10 @@ class Checkpointer:
         self._lock = f"{path}-checkpoint"
         self._commits = 0
 
-    def count(self, _: Connection) -> None:
-        self._commits += 1
+    def count(self, connection: Connection) -> None:
+        """Count the end of a transaction that may have written."""
+        if not connection.get_execution_options().get(READING):
+            self._commits += 1
 
     def checkpoint(self, connection: sqlite3.Connection | None, _: object) -> None:
         """Checkpoint on a connection that goes back to its pool, when enough was written and no one else does."""
@@ -218,17 +222,24 @@ class Checkpointer:
         try:
             with open(self._lock, "a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                move_whole(connection)
+                move(connection)
         except (OSError, sqlite3.Error):
             return  # another process is at it, or the disk is full: the next round tries again
 
 
-def move_whole(connection: sqlite3.Connection) -> None:
-    """Move all of a write-ahead log into its file, with nobody writing meanwhile, so that it begins anew.
+def move(connection: sqlite3.Connection) -> None:
+    """Move a write-ahead log into its file, as far as nobody has to wait for it; all of one that has become long.
 
-    Beside one who writes on, a passive checkpoint comes to no end: the log grows, and to flush a file that grows takes
-    twice as long.
+    Beside one who writes on, such a passive checkpoint comes to no end: the log grows, and to flush a file that grows
+    takes twice as long.
     """
+    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if pages > LONG_WAL:
+        move_whole(connection)
+
+
+def move_whole(connection: sqlite3.Connection) -> None:
+    """Move all of a write-ahead log into its file, with nobody writing meanwhile, so that it begins anew."""
     connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_TURN * 1000:.0f}")
     try:
         connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
