@@ -23,6 +23,9 @@ from flask_condor.dashboard.trial import example_of
 from flask_condor.models import audit
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.rates import Finished
+from flask_condor.rates import Outcome
+from flask_condor.rates import add_runs
 from sqlalchemy import func
 from sqlalchemy import select
 from werkzeug.test import TestResponse
@@ -123,6 +126,19 @@ def test_when_it_was_fired_and_how_its_jobs_ran_is_told(app: Flask, client: Flas
 
     assert row["last_fired"].startswith(time.strftime("%Y-", time.gmtime()))
     assert (row["runs_24h"], row["failed_24h"]) == (1, 0)
+
+
+def test_the_runs_of_a_day_are_counted_by_whole_hours(app: Flask, client: FlaskClient) -> None:
+    ages: tuple[tuple[float, Outcome], ...] = (0.5, "done"), (3.0, "failed"), (23.0, "dead"), (26.0, "dead")
+    with manager_of(app).log.begin() as connection:
+        found = [Finished(INVOICE_SENT, "m:j", how, time.time() - hours * 3600, 0.1) for hours, how in ages]
+        add_runs(connection, found)
+
+    read: list[Any] = [client.get("/condor/catalogue?format=json&find=INVOICE").json for _ in range(2)]
+    page = client.get("/condor/catalogue/invoice.sent").text
+
+    assert [(one["rows"][0]["runs_24h"], one["rows"][0]["failed_24h"]) for one in read] == [(3, 2), (3, 2)]
+    assert "3, of which 2 failed" in re.sub("<.*?>", "", page)
 
 
 def test_names_that_are_fired_and_not_registered_are_listed(app: Flask, client: FlaskClient) -> None:

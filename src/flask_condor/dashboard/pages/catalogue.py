@@ -39,6 +39,7 @@ from ..links import changed
 from ..links import link
 from ..own import Said
 from ..own import said_here
+from ..query import Period
 from ..query import cursor
 from ..query import cursor_of
 from ..query import period
@@ -47,9 +48,10 @@ from ..query import wants
 from ..reading.catalogue import LOOKED_AT
 from ..reading.catalogue import MOST
 from ..reading.catalogue import Ran
+from ..reading.catalogue import Seen
 from ..reading.catalogue import last_fired
 from ..reading.catalogue import ran_since
-from ..reading.catalogue import seen_in
+from ..reading.catalogue import seen_since
 from ..replaying import fresh_id
 from ..replaying import id_for
 from ..routes import Routes
@@ -63,6 +65,7 @@ from ..trial import inputs_of
 from ..trial import payload_from
 
 if t.TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
     from werkzeug.sansio.response import Response as AnyResponse
 
 routes = Routes()
@@ -110,10 +113,9 @@ class Entry(msgspec.Struct, frozen=True):
 def catalogue() -> Response:
     """Show the registered events, and those that were fired and are not registered."""
     wanted, after, time, said = text("find"), after_here(), period(), said_here()
-    until = time.until if time.key == "custom" else None
     with reading(log()) as connection:
-        fired, ran = last_fired(connection), ran_since(connection, now() - DAY)
-        seen = {one.name: one for one in seen_in(connection, time.since, until)}
+        ran = ran_since(connection, now() - DAY, now())
+        fired, seen = fired_in(connection, time)
     entries = entries_here(said, seen, wanted or "")
     if wants("csv") or wants("json"):
         return exported((cells_of(one, fired, ran.get(one.name)) for one in entries), FIELDS, "catalogue")
@@ -133,6 +135,13 @@ def catalogue() -> Response:
         looked_at=LOOKED_AT,
         next_url=next_url(rows),
     )
+
+
+def fired_in(connection: Connection, time: Period) -> tuple[dict[str, float], dict[str, Seen]]:
+    """Return when each name was fired last, and those that were fired in the period."""
+    newest = seen_since(connection, time.since)
+    in_time = seen_since(connection, time.since, time.until) if time.key == "custom" else newest
+    return {one.name: one.last_at for one in newest}, {one.name: one for one in in_time if one.count}
 
 
 def after_here() -> str:
@@ -191,7 +200,7 @@ def page_of(name: str, *, typed: dict[str, str] | None = None, faults: list[str]
     """
     registry, said = registry_with(name), said_here()
     with reading(log()) as connection:
-        fired, ran = last_fired(connection), ran_since(connection, now() - DAY, name)
+        last, ran = last_fired(connection, name), ran_since(connection, now() - DAY, now())
     schema = Schema.of(registry, name)
     return shown(
         "condor/catalogue_event.html",
@@ -204,7 +213,7 @@ def page_of(name: str, *, typed: dict[str, str] | None = None, faults: list[str]
         typed=typed or {"payload": pretty(example_of(schema))},
         faults=faults or [],
         once=fresh_id(),
-        last=fired.get(name),
+        last=last,
         ran=ran.get(name),
         is_by_clock=name in names_by_clock(),
         looked_at=LOOKED_AT,

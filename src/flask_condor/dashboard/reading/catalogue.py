@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import typing as t
-
 import msgspec
-from sqlalchemy import case
+from sqlalchemy import Subquery
 from sqlalchemy import func
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from ...bus import ours
 from ...models import events
-from ...models import rates
 from ...rates import HOUR
+from .spans import spans
 
 LOOKED_AT = 10_000
 """How many events, the newest first, are looked at for when each name was fired last, and for unknown names."""
@@ -22,14 +20,12 @@ MOST = 200
 BAD = ("failed", "dead", "lost")
 
 
-class Ran(msgspec.Struct, frozen=True):
+class Ran(msgspec.Struct):
     """How the jobs of one name ran."""
 
-    runs: int
-    bad: int
+    runs: int = 0
+    bad: int = 0
     """How many of them failed, or were lost with their worker."""
-    last_hour: float
-    """When the last hour began in which one ended, in seconds since 1970 UTC."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -37,34 +33,38 @@ class Seen(msgspec.Struct, frozen=True):
 
     name: str
     count: int
+    """How many of them were fired in the time that was asked for."""
     last_at: float
 
 
-def last_fired(connection: Connection) -> dict[str, float]:
-    """Return when each name was fired last, of those among the newest :data:`LOOKED_AT` events."""
-    return {one.name: one.last_at for one in seen_in(connection, 0.0, None)}
+def seen_since(connection: Connection, since: float, until: float | None = None) -> list[Seen]:
+    """Return the names of the newest events before *until*, and how many of each were fired *since*."""
+    some = newest(connection, until)
+    counted = func.count().filter(some.c.fired_at >= since)
+    found = select(some.c.name, counted, func.max(some.c.fired_at)).group_by(some.c.name)
+    return [Seen(*row) for row in connection.execute(found)]
 
 
-def seen_in(connection: Connection, since: float, until: float | None) -> list[Seen]:
-    """Return the names of the newest events of a time, the last one first."""
-    found = select(events.c.name, events.c.fired_at).where(ours(connection, events), events.c.fired_at >= since)
-    if until is not None:
-        found = found.where(events.c.fired_at < until)
-    some = found.order_by(events.c.fired_at.desc()).limit(LOOKED_AT).subquery()
-    by_name = select(some.c.name, func.count(), func.max(some.c.fired_at)).group_by(some.c.name)
-    rows = connection.execute(by_name.order_by(func.max(some.c.fired_at).desc(), some.c.name))
-    return [Seen(*row) for row in rows]
+def last_fired(connection: Connection, name: str) -> float | None:
+    """Return when one name was fired last; None where it is not among the newest events."""
+    some = newest(connection)
+    last: float | None = connection.scalar(select(func.max(some.c.fired_at)).where(some.c.name == name))
+    return last
 
 
-def ran_since(connection: Connection, since: float, name: str | None = None) -> dict[str, Ran]:
-    """Return how the jobs of each name ran *since*, by whole hours."""
-    bad = case((rates.c.outcome.in_(BAD), rates.c.runs), else_=0)
-    found = (
-        select(rates.c.name, func.sum(rates.c.runs), func.sum(bad), func.max(rates.c.start))
-        .where(ours(connection, rates), rates.c.width == HOUR, rates.c.start > since - HOUR)
-        .group_by(rates.c.name)
-    )
-    if name is not None:
-        found = found.where(rates.c.name == name)
-    rows: t.Any = connection.execute(found)
-    return {row[0]: Ran(int(row[1]), int(row[2]), float(row[3])) for row in rows}
+def newest(connection: Connection, until: float | None = None) -> Subquery:
+    found = select(events.c.name, events.c.fired_at).where(ours(connection, events))
+    found = found if until is None else found.where(events.c.fired_at < until)
+    return found.order_by(events.c.fired_at.desc()).limit(LOOKED_AT).subquery()
+
+
+def ran_since(connection: Connection, since: float, now: float) -> dict[str, Ran]:
+    """Return how the jobs of each name ran *since*, by whole hours; those that are over are read once in a process."""
+    starts = range(int(since // HOUR) * HOUR, int(now) + 1, HOUR)
+    found: dict[str, Ran] = {}
+    for span in spans(connection, starts, now).values():
+        for (name, outcome), runs in span.names.items():
+            ran = found.setdefault(name, Ran())
+            ran.runs += runs
+            ran.bad += runs if outcome in BAD else 0
+    return found
