@@ -51,6 +51,7 @@ LONG_WAL = 3000
 """Pages of a write-ahead log, 12 MB of them, above which others have to wait until all are moved."""
 CHECKPOINT_TURN = 0.02
 """Seconds that such a checkpoint waits for those who write and read, each; then it moves what it may."""
+PLAINLY = "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
 MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(condor_\w+)|relation \"(condor_\w+)\" does not exist")
@@ -196,6 +197,15 @@ def execute_on_server(connection: Connection, raw: t.Any, statement: str, parame
         raise DBAPIError.instance(
             statement, None, error, driver.Error, hide_parameters=True, connection_invalidated=is_lost, dialect=dialect
         ) from error
+
+
+def plain(connection: Connection) -> Connection:
+    """Return a *connection* to PostgreSQL that compiles no statement and starts no process for one, until it commits.
+
+    For what looks at some thousand rows of a table that may have millions: either would take longer than the looking.
+    """
+    executor_of(connection)(PLAINLY)
+    return connection
 
 
 class Checkpointer:

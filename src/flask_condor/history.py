@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
 
 from .bus import ours
+from .database import plain
 from .models import DEAD
 from .models import PENDING
 from .models import RUNNING
@@ -177,7 +178,7 @@ def reading(log: Readable) -> Iterator[Connection]:
     """Open a transaction that reads all that is stored, be its text such as no writer of ours wrote it."""
     with log.read() as connection:
         if connection.dialect.name != "sqlite":
-            yield connection
+            yield plain(connection)
             return
         raw: t.Any = connection.connection.dbapi_connection
         raw.text_factory = lambda data: data.decode(errors="backslashreplace")
