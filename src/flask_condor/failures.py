@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import typing as t
 from collections import Counter
 from collections.abc import Collection
@@ -152,7 +153,7 @@ def prune_failures(connection: Connection, now: float, before: float | None) -> 
     """
     is_ours = failures.c.id == failure_counts.c.failure_id
     mine = exists().where(is_ours, ours(connection, failures))
-    connection.execute(delete(failure_counts).where(failure_counts.c.start < now - COUNTS_KEPT, mine))
+    connection.execute(delete(failure_counts).where(failure_counts.c.start < math.ceil(now - COUNTS_KEPT), mine))
     if before is None:
         return
     has_attempts: ColumnElement[bool] = exists().where(attempts.c.failure_id == failures.c.id)

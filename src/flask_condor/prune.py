@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 from collections.abc import Collection
 
@@ -162,7 +163,7 @@ def delete_events(connection: Connection, ids: Collection[str]) -> int:
 
 def prune_rejections(connection: Connection, now: float) -> int:
     """Delete the counts of refused requests that are older than 90 days; return how many rows."""
-    old = rejections.c.start < now - REJECTIONS_KEPT
+    old = rejections.c.start < math.ceil(now - REJECTIONS_KEPT)
     return connection.execute(delete(rejections).where(ours(connection, rejections), old)).rowcount
 
 
@@ -182,6 +183,8 @@ def prune_trends(connection: Connection, now: float) -> int:
     kept = {MINUTE: MINUTES_KEPT, HOUR: HOURS_KEPT}
     count = 0
     for table in (gauges, waits):
-        old = or_(*(and_(table.c.width == width, table.c.start < now - seconds) for width, seconds in kept.items()))
+        old = or_(
+            *(and_(table.c.width == width, table.c.start < math.ceil(now - seconds)) for width, seconds in kept.items())
+        )
         count += connection.execute(delete(table).where(ours(connection, table), old)).rowcount
     return count

@@ -185,8 +185,8 @@ def prune_rates(connection: Connection, now: float, hours_kept: float) -> int:
 
     The hours are added to those of the width ``EVER``, so that :func:`ever` never falls.
     """
-    old_minutes = and_(rates.c.width == MINUTE, rates.c.start < now - MINUTES_KEPT)
-    old_hours = and_(rates.c.width == HOUR, rates.c.start < now - hours_kept)
+    old_minutes = and_(rates.c.width == MINUTE, rates.c.start < math.ceil(now - MINUTES_KEPT))
+    old_hours = and_(rates.c.width == HOUR, rates.c.start < math.ceil(now - hours_kept))
     minutes = connection.execute(delete(rates).where(ours(connection, rates), old_minutes)).rowcount
     hours = connection.execute(
         delete(rates).where(ours(connection, rates), old_hours).returning(*KEY, rates.c.runs, rates.c.seconds)

@@ -94,7 +94,7 @@ def select_received(connection: Connection, since: float, until: float, *columns
 
 def refused(connection: Connection, since: float, until: float) -> list[Refused]:
     """Return what was refused in the hours that a time touches, the most frequent first."""
-    touched = (ours(connection, rejections), rejections.c.start > since - HOUR, rejections.c.start <= until)
+    touched = (ours(connection, rejections), rejections.c.start > int(since - HOUR), rejections.c.start <= int(until))
     columns = rejections.c.status, rejections.c.rule
     grouped = select(*columns, func.sum(rejections.c.count), func.max(rejections.c.start)).where(*touched)
     rows = connection.execute(grouped.group_by(*columns)).all()
