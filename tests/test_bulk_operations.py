@@ -409,6 +409,26 @@ def test_a_count_for_a_preview_ends_where_it_would_take_long(
         assert [str(count(connection, manager.registry, chosen)) for chosen in choices] == ["3+"] * 3
 
 
+def test_events_without_deliveries_are_previewed_where_the_deliveries_are_not_more_already(
+    manager: EventsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fire(manager, times=3)
+    end(manager)
+    idle = {"id": "idle", "name": "a", "payload": "{}", "is_replayable": True, "is_orphan": True, "source": "app"}
+    idle |= {"fired_at": 100.0, "root_id": "idle", "path": "[]", "bus": "default"}
+    with manager.log.begin() as connection:
+        connection.execute(insert(events).values(idle))
+
+    all_of_them, of_a = ChosenEnded(before=200.0), ChosenEnded(before=200.0, event="a")
+    with manager.log.read() as connection:
+        few = [str(count(connection, manager.registry, chosen)) for chosen in (all_of_them, of_a)]
+        monkeypatch.setattr(counting, "LOOKED_AT", 2)
+        many = [str(count(connection, manager.registry, chosen)) for chosen in (all_of_them, of_a)]
+
+    assert few == ["4", "1"]
+    assert many == ["3+", "1+"]
+
+
 @pytest.mark.parametrize("title", ["", "  ", "two\nlines", "x" * 201])
 def test_a_title_is_one_line(manager: EventsManager, title: str) -> None:
     fire(manager)

@@ -85,9 +85,9 @@ class Purge:
         return count + (connection.scalar(idle) or 0)
 
     def count_some(self, connection: Connection) -> Counted:
-        """Count as :meth:`count` does, as far as that is quick."""
+        """Count as :meth:`count` does, as far as that is quick; where the deliveries are more already, only these."""
         counted = count_some(connection, self._looked_at(self._chosen, self._ended(connection)))
-        if len(self._steps) == 1:
+        if len(self._steps) == 1 or (counted.count and counted.is_more):
             return counted
         idle = select(self._idle.label("is_chosen")).where(self._fired(connection)).order_by(events.c.fired_at)
         return counted + count_some(connection, idle)
