@@ -36,6 +36,7 @@ LAYERS = (
     ("addresses",),
     ("posting",),
     ("config", "drops", "due", "faults", "models", "own_code", "payload", "retry", "storable"),
+    ("sqlite_file",),
     ("context", "database", "edge_models", "family", "firings", "rates", "trend_models"),
     ("kept_lines", "logged_lines"),
     ("failures",),

@@ -16,9 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from flask_condor import database
 from flask_condor import schema
-from flask_condor.database import READING
+from flask_condor import sqlite_file
 from flask_condor.database import check_url
 from flask_condor.database import explained
 from flask_condor.database import open_database
@@ -33,6 +32,7 @@ from flask_condor.models import versions
 from flask_condor.schema import ensure_schema
 from flask_condor.schema import upgrade
 from flask_condor.schema import version_in
+from flask_condor.sqlite_file import READING
 from sqlalchemy import inspect
 from sqlalchemy import text
 from sqlalchemy import update
@@ -149,10 +149,10 @@ def test_a_file_named_by_a_uri_is_the_one_whose_folder_is_made_and_that_is_check
 
     write_blobs(engine, 1, tmp_path / "a b/log.db")
     before = (tmp_path / "a b/log.db").stat().st_size
-    write_blobs(engine, database.COMMITS_PER_CHECKPOINT, tmp_path / "a b/log.db")
+    write_blobs(engine, sqlite_file.COMMITS_PER_CHECKPOINT, tmp_path / "a b/log.db")
     engine.dispose()
 
-    assert (tmp_path / "a b/log.db").stat().st_size > before + 4000 * database.COMMITS_PER_CHECKPOINT // 2
+    assert (tmp_path / "a b/log.db").stat().st_size > before + 4000 * sqlite_file.COMMITS_PER_CHECKPOINT // 2
     assert [path.name for path in tmp_path.iterdir()] == ["a b"]
 
 
@@ -205,7 +205,7 @@ def test_a_writer_waits_for_its_turn(sqlite_engine: Engine) -> None:
 
 
 def test_a_lock_that_outlasts_the_wait_is_explained(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY", 0.05)
+    monkeypatch.setattr(sqlite_file, "BUSY", 0.05)
 
     with sqlite_engine.begin(), pytest.raises(LogUnavailable, match="locked for .*Find what holds a transaction open"):
         with explained("the event was not stored"), sqlite_engine.begin():
@@ -222,9 +222,9 @@ def test_a_file_that_is_no_database_is_explained(tmp_path: Path) -> None:
 
 
 def test_checkpoints_keep_the_write_ahead_log_small(sqlite_engine: Engine) -> None:
-    sizes = write_blobs(sqlite_engine, 7 * database.COMMITS_PER_CHECKPOINT)
+    sizes = write_blobs(sqlite_engine, 7 * sqlite_file.COMMITS_PER_CHECKPOINT)
 
-    assert max(sizes) < 1.5 * sizes[database.COMMITS_PER_CHECKPOINT]
+    assert max(sizes) < 1.5 * sizes[sqlite_file.COMMITS_PER_CHECKPOINT]
 
 
 FLUSH_NOTHING = "PRAGMA synchronous = OFF"  # what is measured here is a size, and a flush takes milliseconds
@@ -233,7 +233,7 @@ FLUSH_NOTHING = "PRAGMA synchronous = OFF"  # what is measured here is a size, a
 def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(
     sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "LONG_WAL", 2 * database.COMMITS_PER_CHECKPOINT)
+    monkeypatch.setattr(sqlite_file, "LONG_WAL", 2 * sqlite_file.COMMITS_PER_CHECKPOINT)
     write_blobs(sqlite_engine, 1)
     path, is_over = str(sqlite_engine.url.database), threading.Event()
     with closing(sqlite_engine.raw_connection()) as connection:
@@ -249,45 +249,45 @@ def test_checkpoints_keep_it_small_beside_another_that_writes_without_a_pause(
     thread = threading.Thread(target=write_on)
     thread.start()
     try:
-        sizes = write_blobs(sqlite_engine, 8 * database.COMMITS_PER_CHECKPOINT)
+        sizes = write_blobs(sqlite_engine, 8 * sqlite_file.COMMITS_PER_CHECKPOINT)
     finally:
         is_over.set()
         thread.join()
 
-    assert sizes[-1] < 2.5 * sizes[database.COMMITS_PER_CHECKPOINT - 2]
+    assert sizes[-1] < 2.5 * sizes[sqlite_file.COMMITS_PER_CHECKPOINT - 2]
 
 
 def test_a_checkpoint_waits_for_nobody_who_reads_until_the_write_ahead_log_is_long(
     sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lengths, move_whole = [], database.move_whole
+    lengths, move_whole = [], sqlite_file.move_whole
     path = f"{sqlite_engine.url.database}-wal"
 
     def noted(connection: sqlite3.Connection) -> None:
         lengths.append(os.path.getsize(path) // 4096)
         move_whole(connection)
 
-    monkeypatch.setattr(database, "move_whole", noted)
-    monkeypatch.setattr(database, "LONG_WAL", 5 * database.COMMITS_PER_CHECKPOINT)
+    monkeypatch.setattr(sqlite_file, "move_whole", noted)
+    monkeypatch.setattr(sqlite_file, "LONG_WAL", 5 * sqlite_file.COMMITS_PER_CHECKPOINT)
     write_blobs(sqlite_engine, 1)
     with closing(sqlite3.connect(str(sqlite_engine.url.database), isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM blobs").fetchall()
-        write_blobs(sqlite_engine, 4 * database.COMMITS_PER_CHECKPOINT)
+        write_blobs(sqlite_engine, 4 * sqlite_file.COMMITS_PER_CHECKPOINT)
 
-    assert lengths and min(lengths) > database.LONG_WAL
+    assert lengths and min(lengths) > sqlite_file.LONG_WAL
 
 
 def test_one_who_only_reads_makes_no_checkpoint(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(database, "move", made.append)
+    monkeypatch.setattr(sqlite_file, "move", made.append)
 
-    for _ in range(database.COMMITS_PER_CHECKPOINT + 1):
+    for _ in range(sqlite_file.COMMITS_PER_CHECKPOINT + 1):
         with sqlite_engine.connect() as connection, connection.execution_options(**{READING: True}).begin():
             connection.exec_driver_sql("SELECT 1")
     assert not made
 
-    write_blobs(sqlite_engine, database.COMMITS_PER_CHECKPOINT + 1)
+    write_blobs(sqlite_engine, sqlite_file.COMMITS_PER_CHECKPOINT + 1)
     assert made
 
 
@@ -297,11 +297,11 @@ def test_a_checkpoint_is_left_to_the_process_that_is_at_it(sqlite_engine: Engine
 
     with open(f"{sqlite_engine.url.database}-checkpoint", "a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        write_blobs(sqlite_engine, database.COMMITS_PER_CHECKPOINT)
+        write_blobs(sqlite_engine, sqlite_file.COMMITS_PER_CHECKPOINT)
         assert os.path.getsize(str(sqlite_engine.url.database)) == before
-    write_blobs(sqlite_engine, database.COMMITS_PER_CHECKPOINT)
+    write_blobs(sqlite_engine, sqlite_file.COMMITS_PER_CHECKPOINT)
 
-    assert os.path.getsize(str(sqlite_engine.url.database)) > 4000 * database.COMMITS_PER_CHECKPOINT
+    assert os.path.getsize(str(sqlite_engine.url.database)) > 4000 * sqlite_file.COMMITS_PER_CHECKPOINT
 
 
 def write_blobs(engine: Engine, count: int, path: Path | None = None) -> list[int]:

@@ -6,12 +6,9 @@ An engine of the app's (Flask-SQLAlchemy's) is used as it is and never altered.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import random
 import re
 import sqlite3
-import time
 import typing as t
 import weakref
 from collections.abc import Callable
@@ -20,7 +17,6 @@ from contextlib import contextmanager
 from functools import partial
 
 from sqlalchemy import create_engine
-from sqlalchemy import event
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import Connection
@@ -36,21 +32,11 @@ from .errors import DatabaseUnsupported
 from .errors import DriverMissing
 from .errors import LogUnavailable
 from .errors import shorten
-from .file_guard import FileGuard
 from .file_guard import file_of
 from .file_guard import make_folder_of
+from .sqlite_file import BUSY
+from .sqlite_file import attend
 
-BUSY = 10.0
-"""Seconds to wait for another process's write to an SQLite file: a lock of 5, and the turns of those who wait too."""
-SHORT_NAP, LONG_NAP = 0.0004, 0.002
-"""Seconds between two tries at most, at first and after 0.05 s."""
-READING = "condor_reading"
-"""The execution option of a transaction that only reads: on SQLite it takes no write lock."""
-COMMITS_PER_CHECKPOINT = 200
-LONG_WAL = 3000
-"""Pages of a write-ahead log, 12 MB of them, above which others have to wait until all are moved."""
-CHECKPOINT_TURN = 0.02
-"""Seconds that such a checkpoint waits for those who write and read, each; then it moves what it may."""
 PLAINLY = "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
@@ -102,14 +88,7 @@ def open_database(url: URL, *, is_of_app: bool = False) -> Engine:
     except (ImportError, NoSuchModuleError) as missing:
         raise DriverMissing(url.get_backend_name(), url.get_driver_name()) from missing
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", set_up_connection)
-        event.listen(engine, "begin", begin)
-        FileGuard(file_of(url)).watch(engine)
-    if engine.dialect.name == "sqlite" and not is_of_app:
-        event.listen(engine, "connect", use_wal)
-        checkpointer = Checkpointer(file_of(url))
-        event.listen(engine, "commit", checkpointer.count)
-        event.listen(engine, "checkin", checkpointer.checkpoint)
+        attend(engine, file_of(url), is_of_app=is_of_app)
     renew_after_fork(engine)
     return engine
 
@@ -124,50 +103,6 @@ def renew_after_fork(engine: Engine) -> None:
             ours.dispose(close=False)
 
     os.register_at_fork(after_in_child=renew)
-
-
-def set_up_connection(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None
-    for setting in (f"busy_timeout = {BUSY * 1000:.0f}", "synchronous = FULL", "mmap_size = 0"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def use_wal(connection: sqlite3.Connection, _: object) -> None:
-    """Put the file in WAL mode, in which nothing but the beginning of a transaction has to wait for others."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    execute_patiently(connection, "PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-
-
-def begin(connection: Connection) -> None:
-    """Begin a transaction; a writing one waits up to BUSY seconds for its turn.
-
-    Not by SQLite's own busy timeout: its waits grow to 0.1 s, and a process that waits so starves beside one that
-    writes without a pause. Short naps of random length give each its turn: of the length of a write at first, and
-    longer for a lock that is held for long.
-    """
-    if connection.get_execution_options().get(READING):
-        connection.exec_driver_sql("BEGIN")
-        return
-    raw = t.cast(sqlite3.Connection, connection.connection.dbapi_connection)
-    execute_patiently(raw, "BEGIN IMMEDIATE")
-
-
-def execute_patiently(connection: sqlite3.Connection, statement: str) -> None:
-    until, longest = time.monotonic() + BUSY, SHORT_NAP
-    while True:
-        try:
-            connection.execute(statement)
-            return
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > until:
-                raise
-        time.sleep(random.uniform(longest / 8, longest))
-        longest = min(longest * 1.03, LONG_NAP)
-
-
-def is_busy(error: BaseException | None) -> bool:
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def executor_of(connection: Connection) -> Callable[..., t.Any]:
@@ -206,55 +141,6 @@ def plain(connection: Connection) -> Connection:
     """
     executor_of(connection)(PLAINLY)
     return connection
-
-
-class Checkpointer:
-    """Moves the write-ahead log of an SQLite file into it now and then, in one process at a time.
-
-    SQLite before 3.51.3 can corrupt a file when two connections checkpoint at once (its release notes call it the
-    WAL-reset bug), so its automatic checkpoints are off on Condor's connections, and a lock file lets one of them in.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._lock = f"{path}-checkpoint"
-        self._commits = 0
-
-    def count(self, connection: Connection) -> None:
-        """Count the end of a transaction that may have written."""
-        if not connection.get_execution_options().get(READING):
-            self._commits += 1
-
-    def checkpoint(self, connection: sqlite3.Connection | None, _: object) -> None:
-        """Checkpoint on a connection that goes back to its pool, when enough was written and no one else does."""
-        if self._commits < COMMITS_PER_CHECKPOINT or connection is None:
-            return
-        self._commits = 0
-        try:
-            with open(self._lock, "a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                move(connection)
-        except (OSError, sqlite3.Error):
-            return  # another process is at it, or the disk is full: the next round tries again
-
-
-def move(connection: sqlite3.Connection) -> None:
-    """Move a write-ahead log into its file, as far as nobody has to wait for it; all of one that has become long.
-
-    Beside one who writes on, such a passive checkpoint comes to no end: the log grows, and to flush a file that grows
-    takes twice as long.
-    """
-    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if pages > LONG_WAL:
-        move_whole(connection)
-
-
-def move_whole(connection: sqlite3.Connection) -> None:
-    """Move all of a write-ahead log into its file, with nobody writing meanwhile, so that it begins anew."""
-    connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_TURN * 1000:.0f}")
-    try:
-        connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-    finally:
-        connection.execute("PRAGMA busy_timeout = 0")
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidRequestError
 
-from .database import execute_patiently
 from .database import executor_of
+from .sqlite_file import execute_patiently
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import Session

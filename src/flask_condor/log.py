@@ -19,7 +19,6 @@ from sqlalchemy.engine import Engine
 from . import travel
 from .bus import BUS
 from .bus import bus_of
-from .database import READING
 from .database import check_backend
 from .database import check_url
 from .database import executor_of
@@ -48,6 +47,7 @@ from .schema import ensure_schema
 from .schema import no_rows
 from .schema import take_write_lock
 from .schema import version_in
+from .sqlite_file import READING
 from .statements import ADD_DELIVERIES
 from .statements import ADD_DELIVERIES_DUE_IN
 from .statements import ADD_DELIVERY

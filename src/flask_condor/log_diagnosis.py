@@ -17,7 +17,6 @@ from sqlalchemy.engine import Engine
 
 from .bus import ours
 from .counting import LOOKED_AT
-from .database import BUSY
 from .disabled import all_disabled
 from .file_guard import file_of
 from .joining import Joining
@@ -32,6 +31,7 @@ from .models import workers
 from .pauses import pauses_of
 from .presence import UNSEEN
 from .remarks import Remark
+from .sqlite_file import BUSY
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import scoped_session

@@ -21,8 +21,6 @@ from .bus import BUS
 from .bus import ours
 from .counting import Counted
 from .counting import count_some
-from .database import BUSY
-from .database import READING
 from .database import explained
 from .database import is_in_memory
 from .errors import SchemaMismatch
@@ -35,6 +33,8 @@ from .models import deliveries
 from .models import events
 from .pauses import not_paused
 from .schema import version_in
+from .sqlite_file import BUSY
+from .sqlite_file import READING
 
 if t.TYPE_CHECKING:
     from .log import Log

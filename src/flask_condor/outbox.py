@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from .database import explained
-from .database import is_busy
 from .deferral import Deferral
 from .due import NOW
 from .due import Due
@@ -26,6 +25,7 @@ from .log import Log
 from .log import write_deliveries
 from .log import write_event
 from .rows import Deliverable
+from .sqlite_file import is_busy
 from .transactions import hold
 
 if t.TYPE_CHECKING:

@@ -79,7 +79,7 @@ MUTATIONS = {
         [("deliveries.py", " if (one.id, one.worker, one.attempt) in running}", "}")],
         [LEASES.format("sqlite"), LEASES.format("postgresql")],
     ),
-    "T10 a lock is not waited for": ([("database.py", "BUSY = 10.0", "BUSY = 2.0")], [LOCKS]),
+    "T10 a lock is not waited for": ([("sqlite_file.py", "BUSY = 10.0", "BUSY = 2.0")], [LOCKS]),
     "T15 nothing is given back": (
         [("worker.py", "release(connection, [one for one in interrupted if one not in once], started=True)", "pass")],
         [GRACE.format("sqlite")],
