@@ -12,6 +12,9 @@ from flask import Flask
 from flask_condor import Event
 from flask_condor.cloudevent import MEDIA_TYPE
 from flask_condor.cloudevent import cloudevent_of
+from flask_condor.event import Family
+from flask_condor.event import Origin
+from flask_condor.event import originate
 from flask_condor.ingress.bodies import BATCH
 from flask_condor.ingress.bodies import read_body
 from flask_condor.ingress.bodies import read_incoming
@@ -64,6 +67,21 @@ def test_each_mode_makes_the_same_event_of_the_same_cloudevent() -> None:
     assert (binary.form, batch.form) == ("cloudevents-binary", "cloudevents-batch")
 
 
+def test_each_mode_keeps_the_subject_and_none_is_no_subject() -> None:
+    event = MINIMAL | {"subject": "orders/größer"}
+
+    found = [read_structured(event), read_binary(subject="orders/gr%C3%B6%C3%9Fer"), read_batch([event])[0]]
+
+    assert [one.subject for one in found] == ["orders/größer"] * 3
+    assert read_structured(MINIMAL).subject is None and read_binary().subject is None
+
+
+def test_the_same_event_with_another_subject_is_the_same() -> None:
+    here, there = (read_structured(MINIMAL | {"subject": subject}) for subject in ("orders/1", "orders/2"))
+
+    assert (here.id, here.digest) == (there.id, there.digest)
+
+
 def test_the_id_of_an_event_is_another_for_another_source() -> None:
     here = read_structured(MINIMAL)
 
@@ -111,6 +129,7 @@ def test_an_attribute_that_must_be_there_and_is_none_is_refused(name: str, value
         {"subject": ""},
         {"subject": "a\u0007"},
         {"subject": "a\n"},
+        {"subject": "x" * 2049},
         {"dataSchema": "https://example.org"},
         {"my_extension": "x"},
         {"extension": {"a": 1}},
@@ -232,6 +251,14 @@ def test_what_we_send_is_understood_by_the_sdk() -> None:
     assert (read_by_sdk.get_type(), read_by_sdk.get_id()) == ("order.paid", event.id)
     assert (read_by_sdk.get_source(), read_by_sdk.get_time()) == ("/shop", event.fired_at)
     assert read_by_sdk.get_data() == {"total": 12.5}
+
+
+def test_what_we_send_carries_a_subject_on() -> None:
+    event = Event("order.paid")
+    originate(event, Origin("http", None, (), Family(), subject="orders/7"))
+
+    assert read_structured(cloudevent_of(event, "/shop")).subject == "orders/7"
+    assert "subject" not in cloudevent_of(Event("order.paid"), "/shop")
 
 
 def test_what_we_send_is_understood_by_ourselves() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventName
 from flask_condor import EventsManager
+from flask_condor.cloudevent import MEDIA_TYPE
 from flask_condor.instrumentation.otel import instrument
 from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.prune import DAY
 from flask_condor.prune import Prune
 from flask_condor.prune import Retention
+from flask_condor.webhook import body_of
 from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from opentelemetry.sdk.trace import TracerProvider
@@ -274,10 +278,47 @@ def test_batches_that_cross_do_not_block_each_other(manager: EventsManager) -> N
 
 
 def test_a_single_cloudevent_is_answered_with_its_id(manager: EventsManager) -> None:
-    response = post(manager, cloud_event("1"), kind="application/cloudevents+json")
+    response = post(manager, cloud_event("1"), kind=MEDIA_TYPE)
 
     (event,) = rows(manager, "events")
     assert (response.status_code, response.json) == (202, {"id": event["id"]})
+
+
+def test_the_subject_is_stored_goes_along_with_a_replay_and_is_posted_on(manager: EventsManager) -> None:
+    posted = []
+
+    def post_on(event: Event[Any], ctx: Context) -> None:
+        posted.append(json.loads(body_of(event, ctx)).get("subject"))
+        if not event.is_replay:
+            ctx.events.fire(Event("order.packed"))
+
+    manager.register("order.sent", post_on, run="queued")
+    manager.register("order.packed", pack)
+    response = post(manager, cloud_event("1", "order.sent") | {"subject": "orders/7"}, kind=MEDIA_TYPE)
+    manager.replay(response.get_json()["id"])
+
+    work(manager)
+
+    found = sorted((row["name"], row["source"], row["subject"]) for row in rows(manager, "events"))
+    assert found == [
+        ("order.packed", "job", None),
+        ("order.sent", "http", "orders/7"),
+        ("order.sent", "replay", "orders/7"),
+    ]
+    assert posted == ["orders/7"] * 2
+
+
+def test_what_the_simple_form_says_is_about_nothing(manager: EventsManager) -> None:
+    post(manager, ORDER | {"subject": "orders/7"})
+
+    assert [row["subject"] for row in rows(manager, "events")] == [None]
+
+
+def work(manager: EventsManager) -> None:
+    worker = Worker(manager, Plan(once=True))
+    worker.open()
+    worker.run()
+    manager.queueing.flush()
 
 
 def test_a_delayed_event_is_due_later(manager: EventsManager) -> None:
@@ -410,9 +451,7 @@ def test_the_run_of_a_job_is_linked_to_the_trace_of_the_sender(manager: EventsMa
     trace = "0af7651916cd43dd8448eb211c80319c"
     post(manager, {"event": "traced"}, traceparent=f"00-{trace}-b7ad6b7169203331-01")
 
-    worker = Worker(manager, Plan(once=True))
-    worker.open()
-    worker.run()
+    work(manager)
 
     (span,) = spans.get_finished_spans()
     assert span.name == "process traced"

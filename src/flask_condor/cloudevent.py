@@ -14,6 +14,7 @@ def cloudevent_of(event: Event[t.Any], source: str) -> dict[str, t.Any]:
 
     :param source: a URI reference that says which app fired it; with the event's id it names the event everywhere.
     """
+    subject = event._origin.subject if event._origin else None
     return {
         "specversion": "1.0",
         "id": event.id,
@@ -21,5 +22,6 @@ def cloudevent_of(event: Event[t.Any], source: str) -> dict[str, t.Any]:
         "type": str.__str__(event.name),
         "time": event.fired_at.isoformat().replace("+00:00", "Z"),
         "datacontenttype": "application/json",
+        **({} if subject is None else {"subject": subject}),
         "data": event.payload,
     }

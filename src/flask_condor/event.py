@@ -53,6 +53,8 @@ class Origin(msgspec.Struct, frozen=True):
     family: Family
     trace: str | None = None
     """The W3C traceparent of the fire, when the app is traced."""
+    subject: str | None = None
+    """What it is about, as the CloudEvent said that came in."""
 
 
 class Event(msgspec.Struct, t.Generic[P], frozen=True, weakref=True, eq=False):

@@ -61,6 +61,7 @@ events = Table(
     Column("replay_of", String(255)),
     Column("trace", String(55)),
     Column("is_redacted", Boolean, nullable=False, server_default=false()),
+    Column("subject", Text),
     Column("bus", String(64), nullable=False),
     Column("digest", String(64)),
     Column("form", String(32)),
@@ -74,7 +75,8 @@ events = Table(
 """``payload`` is JSON, or a JSON text holding its ``repr`` when ``is_replayable`` is false; ``path`` is the JSON list
 of the names of the events that led here, from the root down; ``root_id`` is the id of the root event, its own for a
 root; the three ``cause_`` columns name the run that fired it; ``trace`` is the W3C traceparent of the fire, if any;
-``is_redacted`` tells that its secrets are no longer in ``payload``, which then cannot be run again.
+``is_redacted`` tells that its secrets are no longer in ``payload``, which then cannot be run again; ``subject`` is that
+of the CloudEvent that came in.
 
 The columns after ``bus`` are the receipt of an event that came over HTTP, and null for others: ``digest`` is the
 SHA-256 of what was sent, by which a repetition is told from another event of the same id; ``form`` is simple,

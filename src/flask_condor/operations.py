@@ -154,7 +154,7 @@ def replay(  # noqa: PLR0913  # the last three by keyword
     chosen = jobs_to_run(registry, row.name, jobs)
     text = row.payload if payload is None else payload
     event: Event[t.Any] = Event(row.name, registry.typed_names.from_json(row.name, text), id, time.time())
-    originate(event, Origin("replay", origin.cause, origin.path, origin.family, origin.trace))
+    originate(event, Origin("replay", origin.cause, origin.path, origin.family, origin.trace, row.subject))
     if write_event(connection, event, text, chosen, NOW, replay_of=event_id):
         detail: dict[str, t.Any] = {} if payload is None else {"is_edited": True}
         note(

@@ -31,6 +31,10 @@ class Deliverable(t.Protocol):
     def rules(self) -> Rules: ...
 
 
+OF_A_REQUEST = Origin("handler", None, (), Family())
+"""Of an event that has no origin."""
+
+
 def event_row(  # the options by keyword
     event: Event[t.Any],
     payload: str,
@@ -41,24 +45,25 @@ def event_row(  # the options by keyword
     replay_of: str | None = None,
 ) -> dict[str, t.Any]:
     """Return the row of *event* in ``condor_events``, but for its bus and its receipt."""
-    origin = event._origin
-    cause = origin.cause if origin else None
+    origin = event._origin or OF_A_REQUEST
+    cause = origin.cause
     return {
         "id": event.id,
         "name": str.__str__(event.name),
         "payload": payload,
         "is_replayable": is_replayable,
         "is_orphan": is_orphan,
-        "source": event.source,
+        "source": origin.source,
         "fired_at": event._made_at,
-        "root_id": origin.family.root_id if origin and origin.path else event.id,
-        "path": json.dumps(origin.path) if origin and origin.path else "[]",
+        "root_id": origin.family.root_id if origin.path else event.id,
+        "path": json.dumps(origin.path) if origin.path else "[]",
         "cause_id": cause.event_id if cause else None,
         "cause_name": cause.event_name if cause else None,
         "cause_job": cause.job if cause else None,
         "replay_of": replay_of,
-        "trace": origin.trace if origin else None,
+        "trace": origin.trace,
         "is_redacted": is_redacted,
+        "subject": origin.subject,
     }
 
 
@@ -82,5 +87,5 @@ def event_from(row: Row[t.Any], payload_from: t.Any = lambda _, text: from_json(
     :param payload_from: makes the payload of an event's name and the stored text.
     """
     cause = None if row.cause_id is None else Cause(row.cause_id, row.cause_name, row.cause_job)
-    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id), row.trace)
+    origin = Origin(row.source, cause, tuple(json.loads(row.path)), Family(row.root_id), row.trace, row.subject)
     return Event(row.name, payload_from(row.name, row.payload), row.id, row.fired_at, origin)

@@ -109,7 +109,7 @@ def draft(manager: EventsManager, incoming: Incoming, arrival: Arrival, number: 
     registry, name = manager.registry, incoming.name
     event: Event[t.Any] = Event(name, incoming.payload, incoming.id or "")
     refuse_unstorable(event.id, "id")
-    originate(event, Origin("http", None, (), Family(), arrival.trace))
+    originate(event, Origin("http", None, (), Family(), arrival.trace, incoming.subject))
     check_payload(manager, event)
     return Draft(
         number=number,

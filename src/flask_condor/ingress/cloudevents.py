@@ -1,7 +1,7 @@
 """Incoming CloudEvents 1.0, over HTTP in the structured, binary or batch mode: read strictly, each rule said by name.
 
 An event's name is the ``type``, its payload is the ``data``, which is JSON. Its id is made of ``source`` and ``id``,
-which only together are unique. The other attributes, extensions too, are checked and not kept.
+which only together are unique. The ``subject`` is kept; the other attributes, extensions too, are checked and not kept.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MOST_EVENTS = 100
 URI_PART = r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 JSON_TYPE = r"^[^/;\s]+/([^/;\s]+\+)?[Jj][Ss][Oo][Nn]\s*(;|$)"
-Text = t.Annotated[str, msgspec.Meta(min_length=1)]
+Subject = t.Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 Short = t.Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
 UriReference = t.Annotated[str, msgspec.Meta(min_length=1, max_length=2048, pattern=rf"^{URI_PART}*$")]
 Uri = t.Annotated[str, msgspec.Meta(max_length=2048, pattern=rf"^[A-Za-z][A-Za-z0-9+.-]*:{URI_PART}*$")]
@@ -51,7 +51,7 @@ class Attributes(msgspec.Struct):
     specversion: t.Literal["1.0"]
     datacontenttype: t.Annotated[str, msgspec.Meta(extra_json_schema={"pattern": JSON_TYPE})] | None = None
     dataschema: Uri | None = None
-    subject: Text | None = None
+    subject: Subject | None = None
     time: Time | None = None
 
 
@@ -131,6 +131,7 @@ def read_attributes(attributes: Mapping[str, t.Any], data: t.Any, form: Form) ->
         form=form,
         id=str(uuid5(NAMESPACE_URL, f"{read.source}\n{read.id}")),
         key=f"{read.source} {read.id}",
+        subject=read.subject,
     )
 
 

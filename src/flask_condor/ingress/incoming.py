@@ -34,6 +34,9 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     delay: float | dict[str, float] | None = None
     """As that of ``fire``, which takes it; None when none was sent."""
 
+    subject: str | None = None
+    """What it is about, where a CloudEvent says it."""
+
     @property
     def digest(self) -> str:
         """The SHA-256 of name, payload and delay, whatever the order of their keys: what was sent again is the same."""
