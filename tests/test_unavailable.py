@@ -25,12 +25,14 @@ from flask_condor.database import open_database
 from flask_condor.errors import LogUnavailable
 from flask_condor.errors import SchemaMismatch
 from flask_condor.log import Log
+from flask_condor.models import events
 from flask_condor.models import metadata
 from flask_condor.schema import upgrade
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import make_url
+from sqlalchemy import select
 from sqlalchemy import text
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session
@@ -234,6 +236,31 @@ def test_tables_that_were_dropped_under_a_running_app(database_url: str, make_jo
 
     assert accepted(manager) == ["x"]
     manager.log.engine.dispose()
+
+
+@pytest.mark.parametrize("act", ["write", "read"])
+def test_tables_without_a_column_that_was_added_since(
+    database_url: str, make_job: MakeJob, ran: list[Any], act: str
+) -> None:
+    manager = manager_at(database_url, make_job)
+    with manager.log.begin() as connection:
+        connection.execute(text("ALTER TABLE condor_events DROP COLUMN subject"))
+
+    with pytest.raises(LogUnavailable) as refusal:
+        manager.fire(Event("x")) if act == "write" else event_of_id(manager, "1")
+    with explained("the tables were not changed"), manager.log.engine.begin() as connection:
+        upgrade(connection)
+    manager.fire(Event("x"))
+
+    assert "its tables are older than this code: " in str(refusal.value)
+    assert str(refusal.value).endswith("Run `flask events db upgrade` once, while no worker runs.")
+    assert accepted(manager) == ["x"]
+    manager.log.engine.dispose()
+
+
+def event_of_id(manager: EventsManager, id: str) -> object:
+    with manager.log.read() as connection:
+        return connection.execute(select(events.c.subject).where(events.c.id == id)).one_or_none()
 
 
 def test_a_folder_that_is_gone(tmp_path: Path, make_job: MakeJob, ran: list[Any]) -> None:

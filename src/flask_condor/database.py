@@ -41,6 +41,9 @@ PLAINLY = "SELECT set_config('jit', 'off', true), set_config('max_parallel_worke
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
 MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(condor_\w+)|relation \"(condor_\w+)\" does not exist")
+MISSING_COLUMN = re.compile(
+    r"has no column named|no such column: condor_|column \S+ (?:of relation \S+ )?does not exist"
+)
 
 
 def check_url(text: str, where: str) -> URL:
@@ -171,6 +174,9 @@ def cause_of(error: Exception) -> str:
     inner = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(inner, OSError) and inner.filename:
         return cause_in_files(inner)
+    if MISSING_COLUMN.search(str(inner)):
+        told = shorten(t.cast(BaseException, inner))
+        return f"its tables are older than this code: {told}. Run `flask events db upgrade` once, while no worker runs."
     if missing := MISSING_TABLE.search(str(inner)):
         return (
             f"table {missing[1] or missing[2]} is gone: it was dropped, or this is another database than before."

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateColumn
 from sqlalchemy.schema import CreateIndex
 from sqlalchemy.schema import CreateTable
 
@@ -81,7 +82,7 @@ def take_write_lock(connection: Connection) -> None:
 def upgrade(connection: Connection) -> tuple[int | None, int]:
     """Bring the tables to this code's version, in the transaction of *connection*; return the old and new version.
 
-    A table that was dropped is made anew, empty.
+    A table that was dropped is made anew, empty; a column that older tables lack, and that may be empty, is added.
 
     :raises SchemaMismatch: when they are newer than this code, or so old that no way leads on.
     """
@@ -98,6 +99,7 @@ def upgrade(connection: Connection) -> tuple[int | None, int]:
         MIGRATIONS[version](connection)
         connection.execute(update(versions).values(version=version + 1))
     make_missing(connection)
+    add_missing_columns(connection)
     return found, VERSION
 
 
@@ -111,6 +113,15 @@ def make_missing(connection: Connection) -> None:
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def add_missing_columns(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there and column.nullable:
+                words = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
 
 
 def lock(connection: Connection) -> None:
