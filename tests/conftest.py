@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
+from flask_condor import travel
 
 from tests.databases import KINDS
 from tests.databases import drop_all
@@ -66,6 +68,12 @@ def no_thread_outlives_its_test_in_the_log(caplog: pytest.LogCaptureFixture) -> 
     caplog.handler.addFilter(is_of_this_test)
     yield
     caplog.handler.removeFilter(is_of_this_test)
+
+
+@pytest.fixture
+def half_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is half past an hour as the test begins: none ends while what is counted by the hour is written."""
+    monkeypatch.setattr(travel, "ahead", -(time.time() + 1800) % 3600)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ UGLY = "a\r\n[2026-01-01] ERROR forged \x1b[31m\u2028line"
 
 
 @pytest.fixture
-def manager(database_url: str) -> Iterator[EventsManager]:
+def manager(database_url: str, half_past: None) -> Iterator[EventsManager]:
     with ingress(database_url) as manager:
         yield manager
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
+from .. import travel
 from ..background import Writer
 from ..bus import bus_of
 from ..edge_models import rejections
@@ -91,7 +92,7 @@ class Rejections(Writer):
 
         :param why: for whoever runs the app, without what was sent.
         """
-        now = time.time()
+        now = time.time() + travel.ahead
         key = int(now // HOUR * HOUR), rejected.status, rejected.rule
         with self._adding:
             known = self._tallies.get(key)
