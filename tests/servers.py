@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import kept_port
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -50,16 +52,17 @@ class Server:
 
 @contextmanager
 def gunicorn(app: str, *options: str, **environment: str) -> Iterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}", "--log-level", "warning", *options]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment)
-    try:
-        wait_until_it_listens(port, process)
-        yield Server(port, process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with kept_port() as port:
+        binding = ("--bind", f"127.0.0.1:{port}", "--log-level", "warning")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", app, *binding, *options], cwd=ROOT, env=os.environ | environment
+        )
+        try:
+            wait_until_it_listens(port, process)
+            yield Server(port, process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
 
 
 def wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,17 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.partners import Authority
+from tests.ports import kept_port
 from tests.servers import ROOT
 from tests.servers import gunicorn
 
 pytestmark = pytest.mark.reliability
 
 NUMBERS = list(range(8))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @contextmanager
@@ -49,19 +44,19 @@ def flask(environment: dict[str, str], *args: str) -> str:
 def test_what_one_app_posts_runs_in_the_other_whose_own_webhook_comes_back(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     certificate, key = authority.certificate("localhost")
-    ports = {"first": free_port(), "second": free_port()}
-    sides = {
-        side: {
-            "SIDE": side,
-            "HOME_OF_APP": str(tmp_path / side),
-            "OTHER": f"https://localhost:{ports[other]}/trigger",
-            "SSL_CERT_FILE": str(authority.file),
-        }
-        for side, other in (("first", "second"), ("second", "first"))
-    }
-    for side in sides:
-        (tmp_path / side).mkdir()
     with ExitStack() as stack:
+        ports = {side: stack.enter_context(kept_port()) for side in ("first", "second")}
+        sides = {
+            side: {
+                "SIDE": side,
+                "HOME_OF_APP": str(tmp_path / side),
+                "OTHER": f"https://localhost:{ports[other]}/trigger",
+                "SSL_CERT_FILE": str(authority.file),
+            }
+            for side, other in (("first", "second"), ("second", "first"))
+        }
+        for side in sides:
+            (tmp_path / side).mkdir()
         for side, environment in sides.items():
             tls = ("--bind", f"127.0.0.1:{ports[side]}", "--certfile", str(certificate), "--keyfile", str(key))
             stack.enter_context(gunicorn("tests.apps.feeding:create_app()", *tls, "--threads", "4", **environment))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from click.testing import Result
 from flask_condor.cli import events
 from flask_condor.scaffold import skeleton
 
+from tests.ports import kept_port
 from tests.servers import ROOT
 from tests.servers import wait_until_it_listens
 
@@ -230,12 +230,11 @@ def test_the_wheel_makes_a_project_that_installs_starts_and_passes_its_tests(fol
 
 @contextmanager
 def flask_run(flask: str, folder: Path) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    process = subprocess.Popen([flask, "run", "--port", str(port)], cwd=folder, stderr=subprocess.DEVNULL)
-    try:
-        wait_until_it_listens(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
+    with kept_port() as port:
+        process = subprocess.Popen([flask, "run", "--port", str(port)], cwd=folder, stderr=subprocess.DEVNULL)
+        try:
+            wait_until_it_listens(port, process)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(30)

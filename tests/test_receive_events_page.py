@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
 
+from tests.ports import kept_port
 from tests.sample_server import PORT
 from tests.sample_server import SERVER
 from tests.sample_server import sample_app
@@ -28,10 +28,7 @@ def run(command: str) -> str:
 
 
 def test_every_other_command_of_the_page_prints_what_it_shows_and_the_jobs_run(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-
-    with sample_app(tmp_path, port):
+    with kept_port() as port, sample_app(tmp_path, port):
         printed = [run(command.replace(str(PORT), str(port))) for command, _ in commands()]
         until = time.monotonic() + 30
         while not list((tmp_path / "outbox").glob("*")) and time.monotonic() < until:

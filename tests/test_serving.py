@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from tests.ports import kept_port
 from tests.servers import ROOT
 from tests.servers import gunicorn
 from tests.workers import Bench
@@ -18,25 +20,25 @@ from tests.workers import bench as bench
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def flask_run(bench: Bench, *options: str) -> subprocess.Popen[bytes]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "flask", "--app", "tests.apps.queued", "run", "-p", str(port), *options]
-    with bench.log_file.open("ab") as log:
-        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+@contextmanager
+def flask_run(bench: Bench, *options: str) -> Iterator[None]:
+    with kept_port() as port, bench.log_file.open("ab") as log:
+        command = [sys.executable, "-m", "flask", "--app", "tests.apps.queued", "run", "-p", str(port), *options]
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
 
 
 @pytest.mark.parametrize("options", [(), ("--debug",)], ids=["plain", "with the reloader"])
 def test_the_development_server_runs_queued_jobs_in_one_process(bench: Bench, options: tuple[str, ...]) -> None:
     bench.fire("ok")
-    server = flask_run(bench, *options)
-    try:
+    with flask_run(bench, *options):
         bench.wait_for(lambda: bench.states() == ["done"])
         bench.fire("ok", times=20)
         bench.wait_for(lambda: bench.states() == ["done"] * 21)
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
     assert len({pid for _, _, pid in bench.runs()}) == 1
     assert "job tests.apps.queued:ok of event ok done in" in bench.log()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import kept_port
 from tests.servers import ROOT
 from tests.servers import wait_until_it_listens
 
@@ -26,10 +26,9 @@ PATIENCE = 30.0
 class Reader:
     """Somebody who follows a page in two terminals: one for a server, until the page says Ctrl-C, one for the rest."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = port
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("CONDOR", "FLASK", "PYTEST"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{ours['PATH']}"
         self.environment = ours | {"PATH": path, "FLASK_RUN_PORT": str(self.port)}
@@ -127,9 +126,10 @@ def even(text: str) -> str:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    reader = Reader(tmp_path)
-    yield reader
-    reader.end_server()
+    with kept_port() as port:
+        reader = Reader(tmp_path, port)
+        yield reader
+        reader.end_server()
 
 
 @pytest.mark.slow

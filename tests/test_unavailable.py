@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from sqlalchemy.orm import Session
 from tests.conftest import MakeJob
 from tests.databases import accepted
 from tests.databases import new_database
+from tests.ports import kept_port
 from tests.test_joining import Base
 from tests.test_joining import Order
 from tests.test_joining import begin_by_hand
@@ -290,15 +290,14 @@ def test_a_file_that_is_no_database(path: Path, make_job: MakeJob, ran: list[Any
 
 def test_a_server_that_is_gone(make_job: MakeJob, ran: list[Any]) -> None:
     pytest.importorskip("psycopg")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    manager = manager_at(f"postgresql+psycopg://postgres@127.0.0.1:{port}/gone", make_job)
-    engine = create_engine(manager.config.database_url or "")
+    with kept_port() as port:
+        manager = manager_at(f"postgresql+psycopg://postgres@127.0.0.1:{port}/gone", make_job)
+        engine = create_engine(manager.config.database_url or "")
 
-    with refused(manager, ran, "event x was not accepted: OperationalError: .*refused"):
-        pass
-    with Session(engine) as session, refused(manager, ran, "event x was not accepted: OperationalError", session):
-        pass
+        with refused(manager, ran, "event x was not accepted: OperationalError: .*refused"):
+            pass
+        with Session(engine) as session, refused(manager, ran, "event x was not accepted: OperationalError", session):
+            pass
 
 
 @pytest.mark.parametrize("joined", [True, False])

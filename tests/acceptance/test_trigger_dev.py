@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sqlite3
 import subprocess
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.programs import UUID7
+from tests.ports import kept_port
 from tests.sample_server import PORT
 from tests.sample_server import port_of_the_page
 from tests.sample_server import sample_app
@@ -59,9 +59,7 @@ class Sample:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     folder = tmp_path_factory.mktemp("sample")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    with sample_app(folder, port):
+    with kept_port() as port, sample_app(folder, port):
         yield Sample(folder, port)
 
 

@@ -50,9 +50,10 @@ class Tables:
         rows = self.rows("SELECT state, count(*) FROM condor_deliveries GROUP BY state")
         return Counter({state: count for state, count in rows})
 
-    def is_drained(self) -> bool:
+    def count_left(self) -> int:
+        """Count the deliveries that have not come to their end."""
         states = self.states()
-        return not states["pending"] and not states["running"]
+        return states["pending"] + states["running"]
 
     def in_hand_of(self, pid: int) -> int:
         """Count the deliveries that a process had claimed and not finished."""

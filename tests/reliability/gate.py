@@ -8,14 +8,13 @@ from threading import Thread
 
 
 class Gate:
-    """A TCP proxy on a port of its own; shut when it is made: connections are refused then."""
+    """A TCP proxy on *port*, which is free; shut when it is made: connections are refused then."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, port: int, target: tuple[str, int]) -> None:
+        self.port = port
+        self._target = target
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
 
     def open(self) -> None:
         """Let connections through from now on."""

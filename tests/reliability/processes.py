@@ -78,12 +78,6 @@ def running(command: list[str], environment: dict[str, str], output: Path) -> It
         started.end()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
-
-
 def gunicorn_command(port: int, *options: str) -> list[str]:
     bind = f"--bind=127.0.0.1:{port}"
     return [sys.executable, "-m", "gunicorn", SHOP, bind, "--workers=2", "--log-level=warning", *options]

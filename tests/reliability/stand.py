@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from dataclasses import field
 from functools import cached_property
@@ -21,13 +23,13 @@ from flask import Flask
 from flask_condor import Event
 from sqlalchemy import text
 
+from tests.ports import kept_port
 from tests.reliability.checker import Tables
 from tests.reliability.checker import Verdict
 from tests.reliability.checker import judge
 from tests.reliability.loader import Ledger
 from tests.reliability.processes import Running
 from tests.reliability.processes import events_command
-from tests.reliability.processes import free_port
 from tests.reliability.processes import gunicorn_command
 from tests.reliability.processes import kill
 from tests.reliability.processes import listens
@@ -136,8 +138,8 @@ class Stand:
         self, *options: str, port: int | None = None, environment: dict[str, str] | None = None
     ) -> Iterator[tuple[Running, int]]:
         """Run gunicorn with the shop; yield it and its port once it listens."""
-        port = port or free_port()
-        with self._run("web", gunicorn_command(port, *options), environment or {}) as web:
+        keeping = nullcontext(port) if port else kept_port()
+        with keeping as port, self._run("web", gunicorn_command(port, *options), environment or {}) as web:
             wait_for(lambda: listens(port) or web.process.poll() is not None, f"gunicorn did not listen: {web.output}")
             yield web, port
 
@@ -198,8 +200,13 @@ class Stand:
                 yield pid
 
     def drain(self, seconds: float = 120) -> None:
-        """Wait until every delivery has come to its end."""
-        wait_for(self.tables.is_drained, f"the deliveries did not drain: {self.folder}", seconds)
+        """Wait until every delivery has come to its end; fail when for so many seconds there are not fewer left."""
+        fewest, until = math.inf, 0.0
+        while left := self.tables.count_left():
+            if left < fewest:
+                fewest, until = left, time.monotonic() + seconds
+            assert time.monotonic() < until, f"the deliveries did not drain, {left} are left: {self.folder}"
+            time.sleep(0.02 + left / 10_000)  # to count many takes the processors from the workers
 
     @property
     def ledger(self) -> Ledger:

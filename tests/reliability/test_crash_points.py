@@ -11,8 +11,8 @@ import shutil
 
 import pytest
 
+from tests.ports import kept_port
 from tests.reliability.processes import events_command
-from tests.reliability.processes import free_port
 from tests.reliability.processes import gunicorn_command
 from tests.reliability.processes import listens
 from tests.reliability.processes import running
@@ -68,10 +68,16 @@ def test_a_web_worker_killed_at_any_write_loses_nothing_that_it_accepted(stand: 
 
 def post_under_strace(stand: Stand, call: str, number: int) -> int:
     """Post an order to a web worker that is killed at a write of its own; return the status, 0 for no answer."""
-    port, id = free_port(), f"web-{call}-{number}"
-    command = under_strace(call, number, gunicorn_command(port, "--workers=1"))
+    id = f"web-{call}-{number}"
     stand.attempted(id)
-    with running(command, stand.environment, stand.folder / f"{id}.log"):
+    with (
+        kept_port() as port,
+        running(
+            under_strace(call, number, gunicorn_command(port, "--workers=1")),
+            stand.environment,
+            stand.folder / f"{id}.log",
+        ),
+    ):
         wait_for(lambda: listens(port), "gunicorn did not listen")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
