@@ -7,6 +7,8 @@ from functools import lru_cache
 
 PYTHON = os.path.join(os.path.dirname(os.path.realpath(os.__file__)), "")
 CONDOR = os.path.join(os.path.dirname(os.path.realpath(__file__)), "")
+DEMO = os.path.join(CONDOR, "demo", "")
+"""The app of the demo: its code is its own, though it comes with Condor."""
 INSTALLED = ("site-packages", "dist-packages")
 """The folders of packages that were installed, also where the virtual environment is in the app's folder."""
 
@@ -26,6 +28,9 @@ def top_frame(error: BaseException) -> str:
 @lru_cache(maxsize=1024)
 def is_own(path: str) -> bool:
     """Tell whether *path* is a file of the app, and not one of Python, of a package or of Condor itself."""
-    if path.startswith("<") or not set(INSTALLED).isdisjoint(path.split(os.sep)):
+    if path.startswith("<"):
         return False
-    return not os.path.realpath(path).startswith((PYTHON, CONDOR))
+    real = os.path.realpath(path)
+    if real.startswith(DEMO):
+        return True
+    return set(INSTALLED).isdisjoint(path.split(os.sep)) and not real.startswith((PYTHON, CONDOR))

@@ -207,5 +207,6 @@ def failure_of(habit: Habit) -> Failure:
         if habit.how is not None:
             habit.how()
     except (CondorError, OSError, ValueError) as error:
-        return describe_error(error)
+        begun_here = error.__traceback__
+        return describe_error(error.with_traceback(begun_here and begun_here.tb_next))
     raise AssertionError(f"{habit} fails, and has nothing that raises")
