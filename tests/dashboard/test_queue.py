@@ -70,7 +70,7 @@ def act(client: FlaskClient, action: str, **fields: str) -> Any:
 def test_an_empty_queue_says_what_to_do(client: FlaskClient) -> None:
     page = seen(client)
 
-    assert "Nothing waits, is scheduled or runs." in page and "No worker has been seen." in page
+    assert '<tr id="queue-default">' in page and "No worker has been seen." in page
     assert "flask events worker" in page and "No queue and no event is paused." in page
     assert "Nothing is scheduled." in seen(client, "/condor/queue?tab=scheduled")
     assert "Nothing runs now." in seen(client, "/condor/queue?tab=running")

@@ -14,6 +14,7 @@ from ...pauses import Kind
 from ...pauses import Pause
 from ...pauses import pause
 from ...pauses import pauses_of
+from ...pauses import queues_of as queue_names
 from ...pauses import resume
 from ...waits import waits_over_time
 from ..export import exported
@@ -82,7 +83,7 @@ def queue() -> Response:
         chosen=chosen,
         rows=rows,
         next_url=changed(cursor=cursor_of((rows[-1].due_at, rows[-1].id))) if is_cut else None,
-        queues=with_paused(queues, names["queue"]),
+        queues=with_idle(queues, [*queue_names(manager().registry), *names["queue"]]),
         paused=paused,
         paused_queues=names["queue"],
         paused_events=names["event"],
@@ -144,10 +145,10 @@ def kind_and_name() -> tuple[Kind, str]:
     return ("queue" if kind == "queue" else "event"), name
 
 
-def with_paused(queues: list[Queue], paused: list[str]) -> list[Queue]:
-    """Return *queues* with those that are paused and empty."""
-    there = {one.name for one in queues}
-    return sorted(queues + [Queue(name) for name in paused if name not in there], key=lambda one: one.name)
+def with_idle(queues: list[Queue], names: Iterable[str]) -> list[Queue]:
+    """Return *queues* with those of *names* that are empty: they can be paused, or are."""
+    found = {name: Queue(name) for name in names} | {one.name: one for one in queues}
+    return [found[name] for name in sorted(found)]
 
 
 def labels() -> list[str]:
