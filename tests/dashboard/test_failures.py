@@ -94,7 +94,7 @@ def test_the_list_tells_of_each_failure_how_often_where_and_what_became_of_it(cl
         ("event=order", False),
         ("error=Declined", True),
         ("error=ValueError", False),
-        ("muted=yes", False),
+        ("muted=yes&job=charge", False),
         ("order=runs", True),
         ("since=2020-01-01&until=2020-02-01", False),
     ],
@@ -104,6 +104,12 @@ def test_the_list_can_be_narrowed(client: FlaskClient, query: str, is_there: boo
 
     assert (">Declined</a>" in page) is is_there
     assert is_there or "flask events failures --since 7d" in page
+
+
+def test_when_none_is_muted_the_page_says_how_one_would_be(client: FlaskClient) -> None:
+    page = client.get("/condor/failures?muted=yes").text
+
+    assert "No failure is muted." in page and "with a note on its page" in page
 
 
 def test_the_list_is_exported(client: FlaskClient) -> None:

@@ -41,6 +41,7 @@ from ..reading.differences import compare
 from ..routes import Routes
 from ..shapes import counted
 from ..shapes import iso
+from ..shapes import short_job
 from ..traces import parts_of
 from ..traces import summary_of
 
@@ -153,11 +154,12 @@ def failure(id: int) -> Response:
     page, sample = found[:ATTEMPTS], found[0].error if found else None
     return shown(
         "condor/failure.html",
-        title=group.error_type.rpartition(".")[2],
+        title=f"{group.error_type.rpartition('.')[2]} in {short_job(group.job)}",
         group=group,
         became=became,
         events=names,
         line=line,
+        width_told="the period" if time.until - time.since >= 24 * HOUR else "24 hours",
         rows=[(one, summary_of(hide, one.error)) for one in page],
         error=summary_of(hide, sample),
         trace=parts_of(hide, sample),
