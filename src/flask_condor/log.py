@@ -238,8 +238,9 @@ def write_event(  # noqa: PLR0913  # the last two by keyword
     """
     bus = bus or bus_of(connection)
     payload, is_redacted = redacted(payload, None if jobs else redaction_of(connection))
-    row = event_row(event, payload, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of)
-    row |= {"bus": bus, **receipt}
+    row = event_row(
+        event, payload, bus, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of, receipt=receipt
+    )
     if connection.dialect.name != "sqlite":
         is_new = accept_on_server(connection, len(jobs), row | parameters_of(jobs, due))
     elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:

@@ -69,11 +69,12 @@ def record_of(recording: Recording, bus: str, redaction: Redaction | None = None
     payload, is_replayable = describe(recording.payload)
     payload, is_redacted = redacted(payload, redaction)
     event = Event(recording.name, None, recording.id, recording.made_at, recording.origin)
-    row = event_row(event, payload, is_orphan=recording.is_orphan, is_replayable=is_replayable, is_redacted=is_redacted)
+    is_orphan = recording.is_orphan
+    row = event_row(event, payload, bus, is_orphan=is_orphan, is_replayable=is_replayable, is_redacted=is_redacted)
     runs = runs_of(recording, bus)
     failed = failed_of(recording, runs) if recording.notes else []
     logged = logged_of(recording, runs) if recording.logged else []
-    return Record(row | {"bus": bus}, recording.awaits_event, runs, failed, logged)
+    return Record(row, recording.awaits_event, runs, failed, logged)
 
 
 def runs_of(recording: Recording, bus: str) -> list[dict[str, t.Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from collections.abc import Mapping
 
 from sqlalchemy.engine import Row
 
@@ -35,16 +36,18 @@ OF_A_REQUEST = Origin("handler", None, (), Family())
 """Of an event that has no origin."""
 
 
-def event_row(  # the options by keyword
+def event_row(  # noqa: PLR0913  # all but three by keyword
     event: Event[t.Any],
     payload: str,
+    bus: str,
     *,
     is_orphan: bool,
     is_replayable: bool = True,
     is_redacted: bool = False,
     replay_of: str | None = None,
+    receipt: Mapping[str, t.Any] = NO_RECEIPT,
 ) -> dict[str, t.Any]:
-    """Return the row of *event* in ``condor_events``, but for its bus and its receipt."""
+    """Return the row of *event* in ``condor_events``, in the order of its columns."""
     origin = event._origin or OF_A_REQUEST
     cause = origin.cause
     return {
@@ -64,6 +67,8 @@ def event_row(  # the options by keyword
         "trace": origin.trace,
         "is_redacted": is_redacted,
         "subject": origin.subject,
+        "bus": bus,
+        **receipt,
     }
 
 

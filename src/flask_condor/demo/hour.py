@@ -96,8 +96,8 @@ class Hour:
     ) -> None:
         event = self._make(name, at, source, cause)
         jobs = self._registry.jobs_of(name)
-        row = event_row(event, to_json(event.payload), is_orphan=not self._registry.knows(name))
-        self._events.append(row | {"bus": self._bus})
+        is_orphan = not self._registry.knows(name)
+        self._events.append(event_row(event, to_json(event.payload), self._bus, is_orphan=is_orphan))
         for job in jobs:
             self._deliver(event, job, at + delay, is_queued=job.run == "queued" or delay > 0)
 
