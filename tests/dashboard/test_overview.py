@@ -13,8 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_condor import EventsManager
 from flask_condor import travel
+from flask_condor.dashboard.figures import Chart
 from flask_condor.dashboard.figures import change_of
 from flask_condor.dashboard.figures import change_of_share
+from flask_condor.dashboard.reading.glance import fired_in
 from flask_condor.dashboard.reading.glance import newest_failures
 from flask_condor.dashboard.reading.glance import waiting
 from flask_condor.gauges import MOST
@@ -130,6 +132,34 @@ def test_each_chart_has_a_summary_and_a_table(app: Flask, client: FlaskClient) -
     assert "3 runs: 3 done, 0 tried again, 0 dead." in page
     assert page.count("Show as table") == 2
     assert page.count('<svg class="chart-svg"') == 2
+
+
+def test_the_line_of_events_tells_in_which_part_of_the_period_each_was_fired(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = manager_of(make_app(tmp_path, users=USERS, CONDOR_DATABASE_URL=database_url))
+    moments = [NOW - 0.1, NOW, NOW + 2.4, NOW + 7.6, NOW + 9.9, NOW + 10]
+    for number, at in enumerate(moments):
+        write_delivery(manager, f"e{number}", fired_at=at)
+
+    with manager.log.read() as connection:
+        whole = fired_in(connection, NOW, NOW + 10, 4)
+        monkeypatch.setattr("flask_condor.dashboard.reading.glance.MOST", 2)
+        newest = fired_in(connection, NOW, NOW + 10, 4)
+    manager.log.engine.dispose()
+
+    assert (whole, newest) == ([2, 0, 0, 2], [1, 0, 0, 2])
+
+
+def test_the_bars_of_a_chart_are_one_path_a_colour_stacked_from_the_first_series() -> None:
+    counts = [("done", "ok", [3, 0]), ("dead", "failed", [1, 2])]
+    series = [{"label": label, "colour": f"--series-{name}", "values": values} for label, name, values in counts]
+
+    stacked = Chart([0, 60], series, True, "runs", "").bars
+    beside = Chart([0, 60], series, False, "s", "").bars
+
+    assert stacked == [("failed", "M0 0.0h.8v25.0h-.8zM1 50.0h.8v50.0h-.8z"), ("ok", "M0 25.0h.8v75.0h-.8z")]
+    assert beside == [("failed", "M0 66.7h.8v33.3h-.8zM1 33.3h.8v66.7h-.8z"), ("ok", "M0 0.0h.8v100.0h-.8z")]
 
 
 @pytest.mark.usefixtures("at_a_fixed_time")

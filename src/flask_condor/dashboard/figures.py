@@ -109,18 +109,25 @@ class Chart(msgspec.Struct, frozen=True):
         return {"x": self.x, "series": self.series, "stacked": self.stacked, "unit": self.unit}
 
     @property
-    def bars(self) -> list[tuple[int, float, float, str]]:
-        """The bars of a drawing 100 high and as wide as there are moments: x, y, height, and the colour's name."""
+    def bars(self) -> list[tuple[str, str]]:
+        """The bars of a drawing 100 high and as wide as there are moments: the colour's name and the path of each."""
+        layers = dict.fromkeys((one["colour"].removeprefix("--series-") for one in reversed(self.series)), "")
         moments = list(zip(*([value or 0 for value in one["values"]] for one in self.series), strict=True))
-        highest = max((sum(found) if self.stacked else max(found) for found in moments), default=0) or 1
-        found = [bar for x, values in enumerate(moments) for bar in self._bars_at(x, values, 100 / highest)]
-        return [bar for bar in found if bar[2]]
+        scale = 100 / (max((self._height(values) for values in moments), default=0) or 1)
+        for x, values in enumerate(moments):
+            for name, y, height in self._bars_at(values, scale):
+                layers[name] += f"M{x} {y:.1f}h.8v{height:.1f}h-.8z"
+        return [(name, path) for name, path in layers.items() if path]
 
-    def _bars_at(self, x: int, values: Sequence[float], scale: float) -> Iterator[tuple[int, float, float, str]]:
+    def _height(self, values: Sequence[float]) -> float:
+        return sum(values) if self.stacked else max(values)
+
+    def _bars_at(self, values: Sequence[float], scale: float) -> Iterator[tuple[str, float, float]]:
         base = 0.0
-        for one, value in sorted(zip(self.series, values, strict=True), key=lambda pair: -pair[1]):
+        for one, value in zip(self.series, values, strict=True):
             height = value * scale
-            yield x, round(100 - base - height, 1), round(height, 1), one["colour"].removeprefix("--series-")
+            if height >= 0.05:
+                yield one["colour"].removeprefix("--series-"), 100 - base - height, height
             base += height if self.stacked else 0
 
     @property

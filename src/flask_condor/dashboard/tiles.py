@@ -48,23 +48,19 @@ class Tile(msgspec.Struct, frozen=True, kw_only=True):
     kind: t.Literal["", "warning", "bad"] = ""
 
 
-def event_tile(chosen: Period, fired: Sequence[float], before: int) -> Tile:
-    is_whole = len(fired) <= MOST and before <= MOST
+def event_tile(fired: Sequence[int], before: int) -> Tile:
+    """Return how many events were fired.
+
+    :param fired: in each part of the period. :param before: in the whole period before.
+    """
+    total = sum(fired)
     return Tile(
         label="Events",
-        value=up_to_most(len(fired)),
-        change=change_of(len(fired), before) if is_whole else None,
-        values=spread(fired, chosen) if len(fired) <= MOST else None,
+        value=up_to_most(total),
+        change=change_of(total, before) if total <= MOST and before <= MOST else None,
+        values=fired if total <= MOST else None,
         href=link("/events"),
     )
-
-
-def spread(moments: Sequence[float], chosen: Period, parts: int = 40) -> list[int]:
-    """Return how many of *moments* are in each of so many parts of a period."""
-    counts, length = [0] * parts, chosen.until - chosen.since
-    for at in moments:
-        counts[min(parts - 1, int((at - chosen.since) / length * parts))] += 1
-    return counts
 
 
 def rate_tiles(figures: Figures, before: Figures, chart: Chart, durations: Chart) -> list[Tile]:

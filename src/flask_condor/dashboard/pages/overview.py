@@ -19,7 +19,7 @@ from ..query import period
 from ..reading.glance import Waiting
 from ..reading.glance import count_fired
 from ..reading.glance import count_rejected
-from ..reading.glance import fired_at
+from ..reading.glance import fired_in
 from ..reading.glance import newest_failures
 from ..reading.glance import waiting
 from ..routes import Routes
@@ -35,6 +35,8 @@ if t.TYPE_CHECKING:
 
 routes = Routes()
 LISTED = 6
+PARTS = 40
+"""Into how many the period is cut for the line of its events."""
 
 
 @routes.page("/")
@@ -43,14 +45,14 @@ def overview() -> Response:
     chosen, at = period(), now()
     with reading(log()) as connection:
         figures, before = Figures.of(connection, chosen, at), Figures.of(connection, chosen.before, at)
-        fired = fired_at(connection, chosen.since, chosen.until)
+        fired = fired_in(connection, chosen.since, chosen.until, PARTS)
         fired_before = count_fired(connection, chosen.before.since, chosen.since)
         queue = waiting(connection)
         failures = newest_failures(connection, LISTED)
         rejected = count_rejected(connection, chosen.since - 3600)
         noted = gauges_of(connection, range(chosen.before.starts.start, chosen.starts.stop, chosen.width))
     chart, durations, hidden = throughput(figures), pace(figures), redaction()
-    tiles = [event_tile(chosen, fired, fired_before), *rate_tiles(figures, before, chart, durations)]
+    tiles = [event_tile(fired, fired_before), *rate_tiles(figures, before, chart, durations)]
     return shown(
         "condor/overview.html",
         title="Overview",
@@ -61,7 +63,7 @@ def overview() -> Response:
         slowest=figures.slowest(),
         failures=[(one, summary_of(hidden, one.error)) for one in failures],
         health=health(queue, rejected),
-        is_empty=not fired and not figures.runs(),
+        is_empty=not any(fired) and not figures.runs(),
         width=chosen.unit,
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
+from sqlalchemy import Integer
+from sqlalchemy import cast
 from sqlalchemy import func
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
@@ -68,12 +68,18 @@ def waiting(connection: Connection) -> Waiting:
     )
 
 
-def fired_at(connection: Connection, since: float, until: float) -> Sequence[float]:
-    """Return when the events of a time were fired, the newest first; of no more than :data:`MOST` and one."""
+def fired_in(connection: Connection, since: float, until: float, parts: int) -> list[int]:
+    """Return how many of the newest :data:`MOST` and one events of a time were fired in each of so many equal parts."""
     found = select(events.c.fired_at).where(
         ours(connection, events), events.c.fired_at >= since, events.c.fired_at < until
     )
-    return connection.scalars(found.order_by(events.c.fired_at.desc()).limit(MOST + 1)).all()
+    newest = found.order_by(events.c.fired_at.desc()).limit(MOST + 1).subquery()
+    at = (newest.c.fired_at - since) * (parts / (until - since))
+    part = cast(at if connection.dialect.name == "sqlite" else func.floor(at), Integer)  # PostgreSQL's CAST rounds
+    counts = [0] * parts
+    for number, fired in connection.execute(select(part, func.count()).select_from(newest).group_by(part)):
+        counts[min(number, parts - 1)] += fired
+    return counts
 
 
 def count_fired(connection: Connection, since: float, until: float) -> int:
