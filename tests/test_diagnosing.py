@@ -12,7 +12,9 @@ from flask_condor import Condor
 from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
+from flask_condor import log_diagnosis
 from flask_condor.cli import events
+from flask_condor.diagnosis import diagnose
 from flask_condor.models import VERSION
 from flask_condor.models import deliveries
 from flask_condor.models import versions
@@ -171,6 +173,22 @@ def test_what_waits_without_a_worker_is_dead_or_has_no_job_is_told(durable_manag
     assert state == "error" and told.startswith(
         "2 of event 'a.b' wait for job tests.test_diagnosing:mail, which is not"
     )
+
+
+def test_what_has_no_job_is_met_at_the_head_of_each_queue(
+    durable_manager: EventsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_diagnosis, "LOOKED_AT", 2)
+    durable_manager.register("a.b", mail, run="queued")
+    durable_manager.register("c.d", mail, run="queued", queue="later")
+    for name in ("a.b", "a.b", "a.b", "c.d"):
+        durable_manager.fire(Event(name))
+    for name in ("a.b", "c.d"):
+        durable_manager.unregister(name, mail)
+
+    said = [one.said for one in diagnose(durable_manager.app) if one.subject == "deliveries"]
+
+    assert [one.partition(" for ")[0] for one in said] == ["2+ of event 'a.b' wait", "1 of event 'c.d' wait"]
 
 
 def test_tables_of_another_version_are_an_error(durable_manager: EventsManager) -> None:

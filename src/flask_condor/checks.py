@@ -143,7 +143,7 @@ class Checks:
             yield Finding("warning", LOG, f"stored deliveries were not looked at: {error}", "")
             return
         for name, job, count in unknown:
-            what = f"{count:,} stored deliveries of event {name!r} wait for job {job}, which is not registered"
+            what = f"{count} stored deliveries of event {name!r} wait for job {job}, which is not registered"
             advice = "Register it under that name again until they have run, or cancel them: `flask events cancel ID`."
             yield Finding("error", LOG, what, advice)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import typing as t
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -48,11 +51,20 @@ class Lanes(msgspec.Struct, frozen=True):
     """Up to where all that is due was seen to be paused, so that it is not looked at each time."""
 
 
+def lanes_of(connection: Connection) -> list[Lane]:
+    """Return those that have pending deliveries, be they of a paused queue or not."""
+    return [(name, priority) for kind, name, priority in lanes_and_pauses(connection) if kind == "lane"]
+
+
 def find_lanes(connection: Connection) -> Lanes:
     """Return what can be claimed now."""
-    rows = connection.execute(LANES, {"bus": bus_of(connection)}).all()
+    rows = lanes_and_pauses(connection)
     queues = {name for kind, name, _ in rows if kind == "queue"}
     return Lanes(
         [(name, priority) for kind, name, priority in rows if kind == "lane" and name not in queues],
         [name for kind, name, _ in rows if kind == "event"],
     )
+
+
+def lanes_and_pauses(connection: Connection) -> Sequence[t.Any]:
+    return connection.execute(LANES, {"bus": bus_of(connection)}).all()

@@ -16,7 +16,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Engine
 
 from .bus import ours
-from .counting import LOOKED_AT
 from .disabled import all_disabled
 from .file_guard import file_of
 from .joining import Joining
@@ -46,6 +45,8 @@ SHARED = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "ceph", "gluster", "lustre")
 FLASK_SQLALCHEMY = 'more, by app.config: SQLALCHEMY_ENGINE_OPTIONS = {"connect_args": {"timeout": 20}}'
 CLOSE = 1.0
 """Seconds by which two clocks may differ."""
+LOOKED_AT = 500
+"""How many deliveries of each queue and priority are looked at for those that no job runs: some 3 ms."""
 
 
 def look_at_database(manager: EventsManager) -> Iterator[Remark]:
@@ -185,7 +186,7 @@ def look_at_deliveries(manager: EventsManager) -> Iterator[Remark]:
         if connection is not None:
             yield from look_at_queue(connection)
             for name, job, count in unknown_jobs(connection, manager.registry, LOOKED_AT):
-                said = f"{count:,} of event {name!r} wait for job {job}, which is not registered. Register it again,"
+                said = f"{count} of event {name!r} wait for job {job}, which is not registered. Register it again,"
                 yield Remark("error", "deliveries", f"{said} or cancel them: `flask events cancel ID`.")
 
 

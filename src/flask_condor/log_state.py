@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import Select
 from sqlalchemy import and_
 from sqlalchemy import create_engine
 from sqlalchemy import func
@@ -25,6 +26,8 @@ from .database import explained
 from .database import is_in_memory
 from .errors import SchemaMismatch
 from .file_guard import file_of
+from .gauges import MOST_LANES
+from .lanes import lanes_of
 from .log import clock
 from .models import DEAD
 from .models import PENDING
@@ -80,19 +83,32 @@ def reading_engine(log: Log) -> Engine:
     return engine.execution_options(**{BUS: log.bus})
 
 
-def unknown_jobs(connection: Connection, registry: Registry, most: int | None = None) -> list[tuple[str, str, int]]:
+def unknown_jobs(connection: Connection, registry: Registry, most: int | None = None) -> list[tuple[str, str, Counted]]:
     """Return the event names and jobs of pending deliveries that no registration stands for, and how many each has.
 
-    :param most: how many deliveries are looked at, in the order of their queues; what no job runs stays at the head of
-        its queue, so it is soon met.
+    :param most: how many deliveries of each queue and priority are looked at; what no job runs stays at the head.
     """
-    looked_at = select(deliveries.c.event_id, deliveries.c.job).where(PENDING, ours(connection, deliveries))
-    if most is not None:
-        looked_at = looked_at.order_by(deliveries.c.queue, deliveries.c.priority, deliveries.c.due_at).limit(most)
-    some = looked_at.subquery()
-    named = select(events.c.name, some.c.job, func.count()).join_from(some, events, events.c.id == some.c.event_id)
-    rows = connection.execute(named.group_by(events.c.name, some.c.job).order_by(events.c.name, some.c.job)).all()
-    return [(name, job, count) for name, job, count in rows if registry.job_named(name, job) is None]
+    found: dict[tuple[str, str], Counted] = {}
+    for looked_at in [waiting(connection)] if most is None else heads(connection, most):
+        some = looked_at.subquery()
+        named = select(events.c.name, some.c.job, func.count()).join_from(some, events, events.c.id == some.c.event_id)
+        rows = connection.execute(named.group_by(events.c.name, some.c.job)).all()
+        is_more = sum(count for *_, count in rows) == most
+        for name, job, count in rows:
+            if registry.job_named(name, job) is None:
+                found[name, job] = found.get((name, job), Counted(0, is_more=False)) + Counted(count, is_more)
+    return [(name, job, count) for (name, job), count in sorted(found.items())]
+
+
+def waiting(connection: Connection) -> Select[str, str]:
+    return select(deliveries.c.event_id, deliveries.c.job).where(PENDING, ours(connection, deliveries))
+
+
+def heads(connection: Connection, most: int) -> list[Select[str, str]]:
+    """Return the statements for the first *most* pending deliveries of each queue and priority."""
+    first = waiting(connection).order_by(deliveries.c.due_at, deliveries.c.id).limit(most)
+    lanes = lanes_of(connection)[:MOST_LANES]
+    return [first.where(deliveries.c.queue == queue, deliveries.c.priority == priority) for queue, priority in lanes]
 
 
 def count_dead(connection: Connection) -> Counted:
