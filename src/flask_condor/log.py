@@ -51,11 +51,11 @@ from .sqlite_file import READING
 from .statements import ADD_DELIVERIES
 from .statements import ADD_DELIVERIES_DUE_IN
 from .statements import ADD_DELIVERY
-from .statements import ADD_EVENT
 from .statements import CLOCK
 from .statements import NOTIFY
 from .statements import accept
 from .statements import accept_by_psycopg
+from .statements import add_event
 
 if t.TYPE_CHECKING:
     from flask import Flask
@@ -243,7 +243,7 @@ def write_event(  # noqa: PLR0913  # the last two by keyword
     )
     if connection.dialect.name != "sqlite":
         is_new = accept_on_server(connection, len(jobs), row | parameters_of(jobs, due))
-    elif is_new := executor_of(connection)(ADD_EVENT, tuple(row.values())).rowcount:
+    elif is_new := executor_of(connection)(*add_event(row)).rowcount:
         write_deliveries(connection, event.id, jobs, due, bus)
     if is_new and row["root_id"] != row["id"]:
         refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from functools import cache
 
 from sqlalchemy import TextClause
@@ -21,14 +22,9 @@ CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
 NOTIFY = text("SELECT pg_notify('condor', '')")
 """Wakes the workers when the transaction commits."""
 
-ADD_EVENT = f"""
-    INSERT INTO condor_events ({", ".join(events.columns.keys())})
-    VALUES ({", ".join("?" * len(events.columns))}) ON CONFLICT DO NOTHING
-    """
-"""For SQLite, with the values in the order of the columns: as a statement of SQLAlchemy's it takes twice as long."""
 DELIVERY = ("event_id", "job", "run", "queue", "priority", "state", "attempt", "losses", "bus", "due_at")
 ADD_DELIVERY = f"INSERT INTO condor_deliveries ({', '.join(DELIVERY)}) VALUES ({', '.join('?' * len(DELIVERY))})"
-"""Likewise."""
+"""For SQLite, with the values in the order of the columns: as a statement of SQLAlchemy's it takes twice as long."""
 ADD_DELIVERIES = insert(deliveries)
 ADD_DELIVERIES_DUE_IN = insert(deliveries).values(due_at=CLOCK + bindparam("wait", type_=Double))
 
@@ -38,6 +34,21 @@ ACCEPT_EVENT = f"""
     ON CONFLICT DO NOTHING
     RETURNING id, bus
     """
+
+
+def add_event(row: dict[str, t.Any]) -> tuple[str, list[t.Any]]:
+    """Return what writes *row* to SQLite's ``condor_events``: a statement, and its values.
+
+    None is left out, and a bool is a number: for each of the two sqlite3 looks for an adapter, which takes 0.2 µs.
+    """
+    given = {column: value for column, value in row.items() if value is not None}
+    return adding(tuple(given)), [+value if value.__class__ is bool else value for value in given.values()]
+
+
+@cache
+def adding(columns: tuple[str, ...]) -> str:
+    places = ", ".join("?" * len(columns))
+    return f"INSERT INTO condor_events ({', '.join(columns)}) VALUES ({places}) ON CONFLICT DO NOTHING"
 
 
 @cache
