@@ -14,6 +14,8 @@ from flask_condor.dashboard.reading.chain import DEEPEST
 from flask_condor.dashboard.reading.chain import ChainTree
 from flask_condor.dashboard.reading.chain import chain_of
 from flask_condor.history import event_of
+from flask_condor.models import deliveries
+from sqlalchemy import update
 
 from tests.dashboard.browsing import Person
 from tests.dashboard.test_events import store
@@ -70,6 +72,20 @@ def test_every_view_shows_all_of_it(manager: EventsManager) -> None:
         assert "2 events" in page or "Events of the chain" in page
     assert "<svg" in pages[0] and "<svg" in pages[1] and "<table" in pages[2]
     assert [(one["id"], one["depth"], len(one["runs"])) for one in told["events"]] == [("root", 0, 2), ("leaf", 1, 0)]
+
+
+def test_the_bars_have_a_scale_and_each_run_says_how_long_it_took(manager: EventsManager) -> None:
+    store(manager, {"id": "root", "fired_at": 90.0, "runs": ("done",)}, child("leaf", "root", 92.0, runs=("done",)))
+    with manager.log.begin() as connection:
+        connection.execute(update(deliveries).values(started_at=100.0))
+    person = Person(manager)
+
+    pages = [person.open(f"/chains/root?view={view}") for view in ("tree", "timeline")]
+
+    for page in pages:
+        scale = page.partition('class="node scale')[2].partition("</div>")[0]
+        assert all(f"<span>{told}</span>" in scale for told in ("0 s", "5.25 s", "10.5 s"))
+        assert page.count('<span class="soft number">500 ms</span>') == 2 and 'class="run-wait"' in page
 
 
 def test_failed_branches_are_open_and_long_ones_folded(manager: EventsManager) -> None:
