@@ -189,3 +189,17 @@ def test_a_token_is_made_and_copied_and_gone_on_the_next_page(
     assert found is not None and found[0].name == "new-partner"
     assert token not in page.content() and visited.troubles == []
     assert not found_wrong.violations_count, found_wrong.generate_report()
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_what_is_asked_in_the_last_row_of_a_table_is_all_seen(
+    own_dashboard: str, visit: Callable[..., Visit], width: int
+) -> None:
+    page = visit(width=width).page
+    page.goto(f"{own_dashboard}/failures")
+
+    page.locator("td.acts summary").last.click()
+
+    expect(page.get_by_role("button", name="Yes: Retry")).to_be_visible()
+    hides = "one => getComputedStyle(one).overflowY !== 'visible' && one.scrollHeight > one.clientHeight"
+    assert not page.locator(".table").evaluate(hides)

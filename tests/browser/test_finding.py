@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page
@@ -112,3 +113,26 @@ def test_a_period_of_ones_own_is_kept_from_screen_to_screen(dashboard: str, visi
 
     expect(page.locator(".periods [aria-current]")).to_have_text("Custom")
     assert "since=2026-01-01T00" in page.url
+
+
+def test_a_chart_tells_what_was_where_the_mouse_points(dashboard: str, visit: Callable[..., Visit]) -> None:
+    page = visit().page
+    page.goto(f"{dashboard}/")
+    legend = page.locator(".legend").first
+    expect(legend.locator("b").first).to_have_text("")
+
+    page.locator("[data-chart] .u-over").first.hover()
+
+    told = re.compile(r"done \d+.*retried \d+.*dead \d+.*from \d{4}-\d\d-\d\d \d\d:\d\d", re.DOTALL)
+    expect(legend).to_contain_text(told)
+
+
+def test_a_phone_shows_which_screen_it_is_however_far_right_its_name_stands(
+    dashboard: str, visit: Callable[..., Visit]
+) -> None:
+    page = visit(width=360).page
+
+    page.goto(f"{dashboard}/system")
+
+    expect(page.locator(".side [aria-current]")).to_be_in_viewport(ratio=0.9)
+    assert page.evaluate("scrollY") == 0

@@ -199,24 +199,32 @@
     const sums = x.map(() => 0);
     const shown = series.map((one) => one.values.map((value, i) => stacked ? (sums[i] += value ?? 0) : value));
     const order = stacked ? series.map((_, i) => i).reverse() : series.map((_, i) => i);
-    const tell = (value) => value == null ? "–" : unit === "s" ? seconds(value) : value.toLocaleString("en");
+    const tell = (value) => value == null ? "–" : unit === "s" ? seconds(value) : value.toLocaleString("en").replaceAll(",", "\u202f");
     const axis = { stroke: colour("--ink-soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const options = {
-      width: element.clientWidth || 400, height: 220, padding: [8, 20, 0, 0],
+      width: element.clientWidth || 400, height: 200, padding: [8, 20, 0, 0],
       cursor: { drag: { x: true, y: false, setScale: false }, y: false },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
-      legend: { show: true, live: true },
+      legend: { show: false },
       tzDate: (at) => zone === "local" ? new Date(at * 1000) : uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map(tick) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(tell) }],
-      series: [{ label: "Time", value: (_, at) => at == null ? "–" : shownTime(new Date(at * 1000)) }, ...order.map((i) => ({
-        label: series[i].label, stroke: colour(series[i].colour), width: 1.5, points: { show: x.length < 3 },
+      axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map(tick) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(tell) }],
+      series: [{}, ...order.map((i) => ({
+        stroke: colour(series[i].colour), width: 1.5, points: { show: true, size: 4, filter: (plot, at) => lonely(plot.data[at]) },
         fill: stacked ? colour(series[i].colour) : undefined,
-        value: (_, __, ___, at) => tell(at == null ? null : series[i].values[at]),
       }))],
-      hooks: { setSelect: [(plot) => zoom(plot)] },
+      hooks: { setSelect: [(plot) => zoom(plot)], setCursor: [({ cursor }) => point(cursor.idx)] },
     };
+    const values = $$(".legend b", element.parentElement);
+    const point = (at) => values.forEach((value, i) => {
+      const shown = i < series.length ? series[i].values[at] : x[at];
+      value.textContent = at == null ? "" : i < series.length ? tell(shown) : `from ${shownTime(new Date(shown * 1000)).slice(0, 16)}`;
+    });
     return new uPlot(options, [x, ...order.map((i) => shown[i])], element);
+  };
+  const lonely = (values) => { // those of lines too short to be seen
+    const isLine = (i) => [i, i + 1, i + 2].every((at) => values[at] != null);
+    return [...values.keys()].filter((i) => values[i] != null && ![i - 2, i - 1, i].some(isLine));
   };
   const tick = (at) => {
     const shown = shownTime(new Date(at * 1000));
@@ -244,6 +252,8 @@
   const start = () => {
     for (const id of ["live", "theme", "zone", "help-button"]) $(`#${id}`).hidden = false;
     if (!$("#main[data-live]")) live.hidden = true;
+    const here = $(".side [aria-current]");
+    if (here) $(".side").scrollLeft = here.offsetLeft + (here.offsetWidth - innerWidth) / 2;
     live.addEventListener("click", () => setPaused(!paused));
     $("#theme").addEventListener("click", acts.t);
     $("#zone").addEventListener("click", acts.z);
