@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_condor import EventsManager
+from flask_condor.dashboard.traces import parts_of
 from flask_condor.demo.app import create_demo
 from flask_condor.edge_models import rejections
 from flask_condor.edge_models import tokens
 from flask_condor.models import audit
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.models import failures
+from flask_condor.redaction import redaction_by
 from flask_condor.testing import EventsWorker
 from flask_condor.trend_models import gauges
 from flask_condor.trend_models import waits
@@ -79,3 +82,13 @@ def test_the_shops_jobs_run_what_is_left(shop: Flask) -> None:
         worker.run()
 
     assert counts(shop, deliveries.c.state)["done"] > before["done"]
+
+
+def test_a_traceback_of_the_shop_shows_its_code_and_none_of_what_made_the_hour_up(shop: Flask) -> None:
+    with manager_of(shop).log.read() as connection:
+        frames = set(connection.scalars(select(failures.c.frame)))
+        error = connection.scalar(select(deliveries.c.error).where(deliveries.c.state == "dead").limit(1))
+    own = [part for part in parts_of(redaction_by(()), error) if not part.is_folded]
+
+    assert "flask_condor.demo.shop:ask_carrier" in frames
+    assert "shop.py" in own[0].text and "hour.py" not in str(error)
