@@ -321,6 +321,18 @@ def test_what_means_nothing_is_told_on_a_page(person: Person, query: str, told: 
     assert told in unescape(person.open(f"/events?{query}", 400))
 
 
+def test_a_page_that_says_what_is_wrong_leads_to_the_same_one_without_filters(person: Person) -> None:
+    assert '<a href="/condor/events">This page without its filters</a>' in person.open("/events?status=x", 400)
+    assert "without its filters" not in person.open("/events/nothing", 404)
+
+
+def test_all_filters_are_taken_out_by_one_link_which_keeps_the_period(person: Person) -> None:
+    page = person.open("/events?name=x&status=ok&period=24h")
+
+    assert '<a href="/condor/events?period=24h">Clear all</a>' in page
+    assert "Clear all" not in person.open("/events?name=x")
+
+
 def test_the_search_field_leads_to_the_list_or_the_event(person: Person) -> None:
     id = "019ab3c4-0000-7000-8000-000000000001"
 

@@ -121,7 +121,8 @@ def screen_here() -> str:
 
 def shown_error(status: int, heading: str, told: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a page that says what is wrong."""
-    response = shown("condor/error.html", title=heading, status=status, told=told)
+    can_clear = status == 400 and request.method == "GET" and bool(request.args)
+    response = shown("condor/error.html", title=heading, status=status, told=told, can_clear=can_clear)
     response.headers.update(headers or {})
     return response
 
