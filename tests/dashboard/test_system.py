@@ -54,7 +54,7 @@ def test_settings_are_shown_without_what_is_secret(tmp_path: Path) -> None:
     assert not [word for word in (SECRET, SECRET[6:], USERS["ada"], "hunter2", "s3cr3t") if word in page]
     assert "1 that are not shown" in page
     assert re.search(r"CONDOR_DASHBOARD_USERS</th><td[^>]*>ada<", page)
-    assert re.search(r"CONDOR_RETENTION_DONE</th><td[^>]*>30 days</td><td>default<", page)
+    assert re.search(r"CONDOR_RETENTION_DONE</th><td[^>]*>30 days</td><td[^>]*>default<", page)
 
 
 def test_it_tells_what_each_table_takes(durable_manager: EventsManager) -> None:

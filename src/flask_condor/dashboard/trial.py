@@ -23,6 +23,12 @@ Kind = t.Literal["text", "integer", "number", "choice"]
 DEEPEST = 8
 LONGEST_NUMBER = 40
 """Characters."""
+NEEDED: dict[Kind, str] = {
+    "text": "text",
+    "integer": "whole number, needed",
+    "number": "number, needed",
+    "choice": "needed",
+}
 WHOLE = re.compile(r"-?\d+", re.ASCII)
 PREFIX = "field."
 """What the names of the inputs begin with."""
@@ -81,7 +87,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     def hint(self) -> str:
         """What is taken when it stays empty, in words."""
         if self.is_required:
-            return "empty: null" if self.is_nullable else "" if self.kind == "text" else "needed"
+            return "empty: null" if self.is_nullable else NEEDED[self.kind]
         return f"empty: left out, {self.default}" if self.default else "empty: left out"
 
     def value_from(self, typed: str) -> t.Any:

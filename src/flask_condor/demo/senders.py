@@ -33,7 +33,7 @@ TOKENS: tuple[tuple[str, tuple[str, ...], float, float | None, float | None, flo
 revoked, and used last."""
 REFUSED: tuple[tuple[int, str, int, str, str | None], ...] = (
     (401, "unidentified", 37, "Send a token as `Authorization: Bearer condor_...`, or sign the request.", None),
-    (403, "not-allowed", 4, "events of this name may not be sent from here.", "order.placed"),
+    (403, "not-allowed", 4, "Events of this name may not be sent from here.", "order.placed"),
     (409, "id-taken", 2, "An event of this id was accepted before, and it was another one.", "newsletter.opened"),
     (413, "too-large", 1, "The body is longer than 262144 bytes: send a reference to the data.", None),
     (422, "payload-invalid", 3, "payload.subscriber is missing.", "newsletter.opened"),
