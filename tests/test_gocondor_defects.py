@@ -26,7 +26,7 @@ def two_requests(app: Flask) -> Any:
     @app.get("/<name>")
     def view(name: str) -> str:
         ctx.events.fire(Event("x", name))
-        both_fired.wait(5)
+        both_fired.wait(60)
         ctx.events.fire(Event("x", name))
         return name
 
