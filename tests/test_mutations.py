@@ -238,7 +238,7 @@ MUTATIONS = {
         [QUEUED + "a_payload_that_json_would_change_is_refused_before_anything_happens"],
     ),
     "queued: an id twice on SQLite": (
-        [("statements.py", 'len(events.columns))}) ON CONFLICT DO NOTHING', 'len(events.columns))}) ON CONFLICT (id) DO UPDATE SET name = name')],
+        [("statements.py", '({places}) ON CONFLICT DO NOTHING', '({places}) ON CONFLICT (id) DO UPDATE SET name = name')],
         [QUEUED + "the_same_id_twice_is_one_event"],
     ),
     "queued: an id twice on PostgreSQL": (
