@@ -135,7 +135,7 @@ partial_index(
 )
 partial_index("condor_tried", TRIED, deliveries.c.bus, deliveries.c.id)
 partial_index("condor_dead", DEAD, deliveries.c.bus, deliveries.c.id, deliveries.c.run)
-partial_index("condor_dead_of", DEAD, deliveries.c.bus, deliveries.c.failure_id, deliveries.c.id)
+partial_index("condor_dead_of", DEAD, deliveries.c.bus, deliveries.c.failure_id, deliveries.c.id, deliveries.c.run)
 partial_index("condor_leases", RUNNING, deliveries.c.bus, deliveries.c.lease_until)
 partial_index("condor_finished", deliveries.c.finished_at.is_not(None), deliveries.c.bus, deliveries.c.finished_at)
 

@@ -17,15 +17,29 @@ from sqlalchemy.engine import Connection
 from tests.dashboard.test_overview import write_delivery
 
 
-def plans_of(connection: Connection, read: Callable[[], object]) -> list[str]:
-    """Return the steps by which SQLite finds what *read* reads of the deliveries."""
-    looked: list[str] = []
+def statements_of(connection: Connection, read: Callable[[], object]) -> list[str]:
+    """Return what *read* asks of SQLite."""
+    asked: list[str] = []
     raw: Any = connection.connection.dbapi_connection
-    raw.set_trace_callback(looked.append)
+    raw.set_trace_callback(asked.append)
     read()
     raw.set_trace_callback(None)
-    found = [row[-1] for one in looked for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + one)]
+    return asked
+
+
+def plans_of(connection: Connection, read: Callable[[], object]) -> list[str]:
+    """Return the steps by which SQLite finds what *read* reads of the deliveries."""
+    asked = statements_of(connection, read)
+    found = [row[-1] for one in asked for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + one)]
     return [step for step in found if "condor_deliveries" in step or "TEMP" in step]
+
+
+def columns_read(connection: Connection, statement: str) -> int:
+    """Return how many columns a statement takes from the rows of the deliveries, not from an index of theirs."""
+    root = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'condor_deliveries'").scalar()
+    steps = connection.exec_driver_sql("EXPLAIN " + statement).all()
+    cursors = {step.p1 for step in steps if step.opcode == "OpenRead" and step.p2 == root}
+    return sum(step.opcode == "Column" and step.p1 in cursors for step in steps)
 
 
 def test_failed_runs_that_wait_are_read_from_their_own_index(app_with_a_file: EventsManager) -> None:
@@ -43,12 +57,18 @@ def test_failed_runs_that_wait_are_read_from_their_own_index(app_with_a_file: Ev
 
 
 @pytest.mark.parametrize(("failure", "index"), [(None, "condor_dead "), (7, "condor_dead_of ")])
-def test_what_is_dead_is_counted_in_an_index(app_with_a_file: EventsManager, failure: int | None, index: str) -> None:
+def test_what_is_dead_is_counted_in_an_index_alone(
+    app_with_a_file: EventsManager, failure: int | None, index: str
+) -> None:
     with app_with_a_file.log.begin() as connection:
-        steps = plans_of(connection, lambda: RetryDead(None, None, "ada", failure=failure).count_some(connection))
+        work = RetryDead(None, None, "ada", failure=failure)
+        steps = plans_of(connection, lambda: work.count_some(connection))
+        counting_them = statements_of(connection, lambda: work.count_some(connection))[-1]
+        read = columns_read(connection, counting_them)
 
     assert any(index in step for step in steps)
     assert not [step for step in steps if "TEMP" in step]
+    assert read == 0
 
 
 def test_those_of_one_failure_are_counted_beyond_the_many_of_others(
