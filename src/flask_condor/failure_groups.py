@@ -36,7 +36,7 @@ Order = t.Literal["last", "first", "runs"]
 
 SORTED = 10_000
 """How many failures are sorted by another order than the last seen: those seen last."""
-LATEST = 1000
+LATEST = 100
 """How many of the latest attempts of a failure are looked at to tell what became of their runs."""
 MANY = 1000
 """How many dead deliveries of a failure are counted; more are told as many."""

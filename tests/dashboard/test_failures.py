@@ -13,6 +13,7 @@ from flask import Request
 from flask.testing import FlaskClient
 from flask_condor import Context
 from flask_condor import Event
+from flask_condor.dashboard.reading import differences
 from flask_condor.dashboard.reading.differences import Difference
 from flask_condor.dashboard.reading.differences import compared
 from flask_condor.dashboard.traces import parts_of
@@ -131,6 +132,14 @@ def test_one_failure_has_a_sample_with_its_secrets_hidden_and_what_its_payloads_
     assert "payload.country" in page and "hunter2" not in page and "payload.password" not in page
     assert "The latest 6 that failed so, beside the latest 2" in page
     assert page.count('<a href="/condor/runs/') >= 6
+
+
+def test_large_payloads_are_not_compared(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(differences, "LARGEST", 20)
+
+    page = client.get("/condor/failures/1").text
+
+    assert "payload.country" not in page and "nothing to compare with" in page
 
 
 def test_all_that_is_dead_by_a_failure_is_retried_once(app: Flask, client: FlaskClient) -> None:

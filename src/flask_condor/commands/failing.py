@@ -54,7 +54,7 @@ def failures(*, since: float | None, job: str | None, name: str | None, muted: b
     with reading(manager_here().log) as connection:
         found = groups(connection, wanted, MOST)
         ids = [group.id for group in found]
-        became = became_of(connection, ids, latest=100)
+        became = became_of(connection, ids)
         names = events_of(connection, ids, since or 0.0)
     if is_json:
         show(is_json, KEYS, [fields_of(one, became[one.id], names.get(one.id, {})) for one in found])

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 
 import msgspec
+from sqlalchemy import Select
 from sqlalchemy import func
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
@@ -22,7 +23,7 @@ from ...models import events
 if t.TYPE_CHECKING:
     from ...redaction import Redaction
 
-COMPARED = 100
+COMPARED = 50
 """How many payloads of each kind are compared: the latest."""
 LOOKED_AT = 2500
 """How many of the latest runs are looked at for those that succeeded."""
@@ -58,19 +59,29 @@ def compare(connection: Connection, failure_id: int, job: str, redaction: Redact
     """Return what tells payloads of runs with that failure from those of the same job that succeeded."""
     ids = select(attempts.c.delivery_id).where(attempts.c.failure_id == failure_id)
     ids = ids.order_by(attempts.c.ended_at.desc(), attempts.c.id.desc()).limit(2 * COMPARED)
-    failed = payloads(connection, deliveries.c.id.in_(ids))
-    latest = select(deliveries.c.id).where(ours(connection, deliveries), deliveries.c.finished_at.is_not(None))
-    latest = latest.order_by(deliveries.c.finished_at.desc()).limit(LOOKED_AT)
-    is_good = (deliveries.c.state == "done") & (deliveries.c.job == job) & deliveries.c.failure_id.is_(None)
-    succeeded = payloads(connection, deliveries.c.id.in_(latest) & is_good)
+    failed = payloads(connection, select(*OF_RUN).where(ours(connection, deliveries), deliveries.c.id.in_(ids)))
+    latest = select(*OF_RUN, deliveries.c.state, deliveries.c.job, deliveries.c.failure_id)
+    latest = latest.where(ours(connection, deliveries), deliveries.c.finished_at.is_not(None))
+    last = latest.order_by(deliveries.c.finished_at.desc()).limit(LOOKED_AT).subquery()
+    good = select(last.c.id, last.c.event_id).where(
+        last.c.state == "done", last.c.job == job, last.c.failure_id.is_(None)
+    )
+    succeeded = payloads(connection, good)
     return compared([redaction.of(one) for one in failed], [redaction.of(one) for one in succeeded], most)
 
 
-def payloads(connection: Connection, chosen: t.Any) -> list[t.Any]:
-    found = select(events.c.id, events.c.payload).join(deliveries, deliveries.c.event_id == events.c.id)
-    found = found.where(ours(connection, deliveries), chosen, func.length(events.c.payload) <= LARGEST)
-    rows = connection.execute(found.order_by(deliveries.c.id.desc()).limit(2 * COMPARED))
-    return [value_of(text) for text in list({id: text for id, text in rows}.values())[:COMPARED]]
+OF_RUN = (deliveries.c.id, deliveries.c.event_id)
+
+
+def payloads(connection: Connection, runs: Select[int, str]) -> list[t.Any]:
+    """Return the payloads of the events of some runs, the latest first."""
+    chosen = runs.subquery()
+    latest = select(chosen).order_by(chosen.c.id.desc()).limit(2 * COMPARED).subquery()
+    # not by a join, for which PostgreSQL unpacks the payloads of all events of a small log
+    is_its_own = events.c.id == latest.c.event_id, func.length(events.c.payload) <= LARGEST
+    payload = select(events.c.payload).where(*is_its_own).scalar_subquery()
+    rows = connection.execute(select(latest.c.event_id, payload).order_by(latest.c.id.desc()))
+    return [value_of(text) for text in list({id: text for id, text in rows if text is not None}.values())[:COMPARED]]
 
 
 def compared(failed: list[t.Any], succeeded: list[t.Any], most: int) -> Compared:
