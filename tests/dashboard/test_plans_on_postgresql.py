@@ -87,6 +87,14 @@ def test_a_page_compares_no_integer_with_a_float(app: Flask, page: str) -> None:
     assert response.status_code == 200 and found == set()
 
 
+@pytest.mark.parametrize("page", ["", "failures", "failures/1", "queue", "catalogue", "ingress?tab=refused"])
+@pytest.mark.parametrize("time", ["since=1970-01-01&until=1970-01-02", "since=2037-12-01&until=2037-12-31"])
+def test_a_page_is_shown_of_any_time_that_its_columns_can_hold(app: Flask, page: str, time: str) -> None:
+    response = app.test_client().get(f"/condor/{page}{'&' if '?' in page else '?'}{time}")
+
+    assert response.status_code == 200
+
+
 def test_the_upkeep_compares_no_integer_with_a_float(app: Flask) -> None:
     with casts(app) as found, manager_of(app).log.begin() as connection:
         begin_prune(connection, manager_of(app).config)

@@ -63,6 +63,8 @@ def test_a_period_of_one_s_own_is_in_utc_unless_it_says_otherwise(app: Flask) ->
         {"since": "0001-01-01"},
         {"since": "9999-12-31T23:59:59-23:59"},
         {"since": "1970-01-01T00:00:00", "until": "2200-01-01"},
+        {"since": "1969-12-31", "until": "1970-01-02"},
+        {"since": "2038-01-01", "until": "2038-01-19"},
         {"poll": "often"},
         {"period": "x" * 300},
         {"period": "1h\0"},

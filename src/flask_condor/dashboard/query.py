@@ -27,6 +27,8 @@ BY_MINUTE = 4 * 3600
 """Seconds: longer periods are shown by the hour."""
 LONGEST = 400 * 86_400
 """Seconds: the rates are kept no longer."""
+LATEST = 2**31 - 86_400
+"""Seconds since 1970 UTC: the hours that the counts are kept by are 32 bits wide on PostgreSQL."""
 LARGEST = 2**63 - 1
 """The largest number that the databases hold."""
 Place = tuple[int | float | str, ...]
@@ -80,6 +82,8 @@ def period() -> Period:
         since, until = moment("since", at), moment("until", at)
         if not 0 < until - since <= LONGEST:
             raise QueryWrong("since= must be before until=, by 400 days at most.")
+        if since < 0 or until > LATEST:
+            raise QueryWrong("since= and until= must be from 1970 to 2037: nothing else is in the log.")
         return Period(since, until, width_for(since, until, at), "period", "custom")
     key = choice("period", tuple(PERIODS)) or USUAL
     label, length = PERIODS[key]
