@@ -59,6 +59,7 @@ def test_the_hour_holds_retries_chains_orphans_and_what_came_over_http(shop: Fla
 def test_each_event_over_http_has_a_receipt_and_some_requests_were_refused(shop: Flask) -> None:
     received = counts(shop, events.c.sender)
     assert sum(received[one] for one in received if one) == counts(shop, events.c.source)["http"]
+    assert counts(shop, events.c.form)["cloudevents-structured"] == counts(shop, events.c.subject)["campaigns/autumn"]
     assert counts(shop, rejections.c.status).keys() == {401, 403, 409, 413, 422, 429}
     assert len(counts(shop, tokens.c.name)) == 4
 

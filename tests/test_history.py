@@ -97,6 +97,17 @@ def test_the_log_as_json_has_the_whole_path_of_the_job_and_exact_times(file_mana
     assert line["time"] == event.fired_at.isoformat(timespec="microseconds")
 
 
+def test_the_log_as_json_and_the_event_say_what_it_is_about(manager: EventsManager) -> None:
+    event = manager.fire(Event("user-registered"))
+    with manager.log.begin() as connection:
+        connection.execute(update(events).values(subject="users/7\x1b"))
+
+    assert [line["subject"] for line in printed_json(manager, "log")] == ["users/7\x1b"]
+    assert r"Subject:   users/7\x1b" in printed(manager, "show", event.id).splitlines()
+    (shown,) = printed_json(manager, "show", event.id)
+    assert shown["subject"] == "users/7\x1b"
+
+
 def test_the_log_is_filtered_by_event_job_state_time_and_orphans(manager: EventsManager) -> None:
     manager.fire(Event("user-registered"))
     manager.fire(Event("password-changed"))

@@ -46,6 +46,7 @@ class Line(msgspec.Struct, frozen=True):
     name: str
     fired_at: float
     is_orphan: bool
+    subject: str | None
     delivery: int | None = None
     job: str | None = None
     run: str | None = None
@@ -107,6 +108,7 @@ class Stored(msgspec.Struct, frozen=True):
     cause_job: str | None
     replay_of: str | None
     is_redacted: bool
+    subject: str | None
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -164,7 +166,7 @@ INDEXED = {"dead": DEAD, "pending": PENDING, "running": RUNNING}
 event on, whose deliveries SQLite looks up one by one as long as it cannot tell that there must be one: coalesce."""
 
 OF_LINE = (
-    *(events.c.id, events.c.name, events.c.fired_at, events.c.is_orphan),
+    *(events.c.id, events.c.name, events.c.fired_at, events.c.is_orphan, events.c.subject),
     *(deliveries.c.id, deliveries.c.job, deliveries.c.run, deliveries.c.state, deliveries.c.attempt),
     *(deliveries.c.due_at, deliveries.c.started_at, deliveries.c.finished_at),
 )
@@ -204,7 +206,7 @@ def lines(connection: Connection, chosen: Chosen, most: int, before: Place | Non
 
 def fired(connection: Connection, since: float = 0.0, most: int | None = None) -> list[Line]:
     """Return the events fired *since*, newest first, without their deliveries."""
-    found = select(*OF_LINE[:4]).where(ours(connection, events), events.c.fired_at >= since)
+    found = select(*OF_LINE[:5]).where(ours(connection, events), events.c.fired_at >= since)
     newest = found.order_by(events.c.fired_at.desc(), events.c.id.desc())
     return [Line(*row) for row in connection.execute(newest.limit(most))]
 
@@ -267,11 +269,10 @@ def add_one(connection: Connection, id: str, kin: Kin) -> None:
 
 
 def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, int]]:
-    runs = func.count().label("runs")
-    counted = select(deliveries.c.event_id, deliveries.c.state, runs).where(deliveries.c.event_id.in_(ids))
+    of_each = deliveries.c.event_id, deliveries.c.state
+    counted = select(*of_each, func.count().label("runs")).where(deliveries.c.event_id.in_(ids)).group_by(*of_each)
     states: dict[str, dict[str, int]] = {}
-    rows = connection.execute(counted.group_by(deliveries.c.event_id, deliveries.c.state))
-    for row in sorted(rows, key=lambda row: row.state):
+    for row in sorted(connection.execute(counted), key=lambda row: row.state):
         states.setdefault(row.event_id, {})[row.state] = row.runs
     return states
 

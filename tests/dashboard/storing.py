@@ -39,7 +39,7 @@ def store(connection: Connection, number: int, text: str) -> None:
 def store_event(connection: Connection, id: str, at: float, text: str) -> None:
     event = {"id": id, "name": text, "payload": json.dumps({text: [text, {text: text}]}), "is_replayable": True}
     event |= {"is_orphan": False, "source": "http", "fired_at": at, "root_id": id, "path": json.dumps([text])}
-    connection.execute(insert(events).values(**event, cause_name=text, cause_job=text, bus="default"))
+    connection.execute(insert(events).values(**event, cause_name=text, cause_job=text, subject=text, bus="default"))
 
 
 def store_run(connection: Connection, id: str, at: float, text: str) -> int:

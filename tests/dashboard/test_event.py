@@ -99,6 +99,18 @@ def stored(manager: EventsManager) -> list[Any]:
         return list(connection.execute(select(events).order_by(events.c.fired_at)))
 
 
+def test_the_subject_stands_above_every_tab_and_in_the_export(manager: EventsManager) -> None:
+    about, about_nothing = placed(manager), placed(manager)
+    with manager.log.begin() as connection:
+        connection.execute(update(events).where(events.c.id == about).values(subject="orders/<b>7"))
+    person = Person(manager)
+
+    for tab in ("payload", "jobs", "chain", "http", "audit"):
+        assert "<dt>Subject</dt><dd>orders/&lt;b&gt;7</dd>" in person.open(f"/events/{about}?tab={tab}")
+        assert "Subject" not in person.open(f"/events/{about_nothing}?tab={tab}")
+    assert json.loads(person.open(f"/events/{about}?format=json"))["rows"][0]["subject"] == "orders/<b>7"
+
+
 def test_every_tab_shows_its_part_escaped_and_without_secrets(manager: EventsManager) -> None:
     id = placed(manager)
     run_queue(manager, check=False)

@@ -128,6 +128,14 @@ def test_a_star_in_a_name_stands_for_any_text(durable_manager: EventsManager) ->
         assert ids(durable_manager, name=pattern) == names, pattern
 
 
+def test_events_are_found_by_what_they_are_about(durable_manager: EventsManager) -> None:
+    store(durable_manager, {"subject": "orders/7"}, {"subject": "orders/78"}, {"subject": None}, {"name": "orders/7"})
+
+    assert ids(durable_manager, subject="orders/7") == ["e0"]
+    assert ids(durable_manager, subject="orders/*") == ids(durable_manager, subject="*") == ["e1", "e0"]
+    assert ids(durable_manager, subject="Orders/*") == []
+
+
 PAYLOAD = {
     "user": {"id": 123, "name": "Ada L", "vip": True, "7": "seven", "none": None, "1.5": "x"},
     "items": [{"id": "456"}, {"id": 1.5}],
@@ -239,6 +247,7 @@ def test_a_search_that_stopped_says_where_and_the_count_that_there_may_be_more(
         Asked(status="failed"),
         Asked(status="waiting", job="send", error="ValueError"),
         Asked(payload=((("a",), "1"),)),
+        Asked(subject="orders/*"),
     ],
 )
 def test_sqlite_looks_through_the_newest_by_an_index_only(app_with_a_file: EventsManager, asked: Asked) -> None:
@@ -280,6 +289,19 @@ def test_the_page_lists_events_by_the_filters_of_its_url(person: Person) -> None
     assert "No event is like that" in person.open("/events?period=15m&since=2020-01-01&name=x")
 
 
+def test_the_subject_stands_below_the_name_in_the_export_and_in_the_filters(person: Person) -> None:
+    at = time.time() - 60
+    store(person.manager, {"subject": "<i>orders/7", "fired_at": at}, {"subject": "", "fired_at": at}, {"fired_at": at})
+
+    page = person.open("/events?subject=*orders/*")
+    rows = json.loads(person.open("/events?format=json"))["rows"]
+
+    assert page.count('<td class="wide">') == page.count('class="subject"') == 1
+    assert ">&lt;i&gt;orders/7</span></td>" in page and "Remove the filter Subject" in page
+    assert person.open("/events").count('class="subject"') == 1
+    assert sorted((row["id"], row["subject"]) for row in rows) == [("e0", "<i>orders/7"), ("e1", ""), ("e2", None)]
+
+
 def test_pages_are_led_to_by_a_link(person: Person) -> None:
     store(person.manager, *({"fired_at": time.time() - n} for n in range(60)))
 
@@ -315,6 +337,7 @@ def test_the_export_holds_what_the_filter_asks_for(person: Person) -> None:
         ("period=x", "period="),
         ("name=%00", "is no text that is stored anywhere"),
         ("name=" + "x" * 300, "has 300 characters"),
+        ("subject=" + "x" * 256, "subject= has 256 characters"),
     ],
 )
 def test_what_means_nothing_is_told_on_a_page(person: Person, query: str, told: str) -> None:

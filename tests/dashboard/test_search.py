@@ -21,6 +21,7 @@ ID = "019ab3c4-0000-7000-8000-000000000001"
         ('payload.user.name:"Ada \\"L\\" Lovelace"', {"payload": 'user.name:"Ada \\"L\\" Lovelace"'}),
         ("payload.a:1 payload.b:2", {"payload": "a:1 b:2"}),
         ("error:ValueError job:jobs.mail:send_mail", {"error": "ValueError", "job": "jobs.mail:send_mail"}),
+        ("subject:orders/* name:a", {"subject": "orders/*", "name": "a"}),
         (f"  root:{ID}\t source:http ", {"root": ID, "source": "http"}),
     ],
 )

@@ -40,6 +40,13 @@ def panel_in(page: str) -> str:
     return unescape(found[0])
 
 
+def test_it_tells_what_an_event_is_about(person: Person) -> None:
+    store(person.manager, {"id": "e2", "subject": "orders/<b>7"})
+
+    assert "<dt>Subject</dt><dd>orders/<b>7</dd>" in panel_in(person.open("/events?panel=e2"))
+    assert "Subject" not in panel_in(person.open("/events?panel=e1"))
+
+
 @pytest.mark.parametrize("path", ["/events", "/chains/e1", "/chains/e1?view=table", "/events/e1?tab=chain"])
 def test_it_tells_of_an_event_without_its_secrets(person: Person, path: str) -> None:
     mark = "&" if "?" in path else "?"

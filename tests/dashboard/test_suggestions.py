@@ -65,7 +65,7 @@ def test_there_are_suggestions_for_each_qualifier(manager: EventsManager) -> Non
 
     found = suggested_to(manager)
 
-    assert found[:4] == ["name:", "status:", "source:", "id:"] and "payload.user.id:" in found
+    assert found[:4] == ["name:", "status:", "source:", "subject:"] and "payload.user.id:" in found
     assert {"status:failed", "source:http", "state:dead"} < set(found)
     assert {"name:user.registered", "job:send_mail", "job:charge", "error:Declined", "worker:host:7:ab"} < set(found)
 

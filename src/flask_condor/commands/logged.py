@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 
 STATES = ("pending", "running", "done", "dead", "cancelled")
 HEADERS = ["Time (UTC)", "Event", "Job", "Run", "State", "Attempt", "Took", "Delivery", "Event id"]
-KEYS = ["time", "event", "job", "run", "state", "attempt", "due", "took", "delivery", "id", "orphan"]
+KEYS = ["time", "event", "job", "run", "state", "attempt", "due", "took", "delivery", "id", "orphan", "subject"]
 
 
 @click.command("log")
@@ -72,4 +72,4 @@ def cells_of(line: Line) -> list[object]:
 
 def fields_of(line: Line) -> list[object]:
     run = [line.job, line.run, line.state, line.attempt, iso_time(line.due_at), line.seconds, line.delivery]
-    return [iso_time(line.fired_at), line.name, *run, line.event_id, bool(line.is_orphan)]
+    return [iso_time(line.fired_at), line.name, *run, line.event_id, bool(line.is_orphan), line.subject]

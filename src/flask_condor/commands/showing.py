@@ -128,6 +128,7 @@ def show_event(event: Stored, receipt: Receipt | None) -> None:
         "Event": event.name,
         "Id": event.id,
         "Fired": f"{shown_time(event.fired_at)} UTC, by {event.source}",
+        "Subject": event.subject,
         "Sent by": None if receipt is None else f"{receipt.sender}, from {receipt.address or 'an unknown address'}",
         "Cause": caused,
         "Replay of": event.replay_of,

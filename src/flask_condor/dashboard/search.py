@@ -10,7 +10,7 @@ from ..errors import CondorError
 
 STATUSES = ("ok", "partial", "failed", "waiting", "running", "cancelled", "orphan", "none")
 SOURCES = ("handler", "job", "http", "cli", "app", "replay")
-QUALIFIERS = ("name", "status", "source", "id", "root", "job", "error", "state", "worker")
+QUALIFIERS = ("name", "status", "source", "subject", "id", "root", "job", "error", "state", "worker")
 OF_RUNS = ("state", "worker")
 """Those that runs have, and events do not."""
 PAYLOAD = "payload"

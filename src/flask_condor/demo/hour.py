@@ -41,6 +41,7 @@ from ..rows import event_row
 from ..storable import Failure
 from ..storable import describe_error
 from . import shop
+from .senders import received
 from .senders import write_edge
 from .stories import HABITS
 from .stories import Habit
@@ -165,6 +166,9 @@ class Hour:
 
     def write(self, connection: Connection) -> None:
         """Write all that happened, in the transaction of *connection*, and what a person did about it."""
+        for row in self._events:
+            if row["source"] == "http":
+                row |= received(self._random, row["id"])
         connection.execute(insert(events), self._events)
         for failed in sorted(self._failed, key=lambda one: one.ended_at):
             (number,) = add_failures(connection, [failed])
@@ -178,8 +182,7 @@ class Hour:
         add_runs(connection, self._runs)
         fired = {row["id"]: row["fired_at"] for row in self._events}
         write_trends(connection, self._random, self._now, fired, self._deliveries, len(WORKERS))
-        sent = [row["id"] for row in self._events if row["source"] == "http"]
-        write_edge(connection, self._random, self._now, sent)
+        write_edge(connection, self._random, self._now)
 
     def _logged(self) -> Iterator[KeptLines]:
         done = [row for row in self._deliveries if row["state"] == "done"]

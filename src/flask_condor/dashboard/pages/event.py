@@ -56,6 +56,7 @@ if t.TYPE_CHECKING:
 
 routes = Routes()
 TABS = {"payload": "Payload", "jobs": "Jobs", "chain": "Chain", "http": "HTTP", "audit": "Audit"}
+FIELDS = ("id", "name", "payload", "subject")
 VIEWS = ("tree", "raw", "diff")
 MOST_ERROR = 20_000
 """Characters of each attempt's error that are read."""
@@ -76,7 +77,7 @@ def event(id: str) -> Response:
 
 def payload_page(stored: Stored, context: dict[str, t.Any]) -> Response:
     if wants("json"):
-        return exported([[stored.id, stored.name, context["payload"].value]], ("id", "name", "payload"), "event")
+        return exported([[stored.id, stored.name, context["payload"].value, stored.subject]], FIELDS, "event")
     return shown("condor/event_payload.html", title=stored.name, tab="payload", **context)
 
 

@@ -48,8 +48,12 @@ if t.TYPE_CHECKING:
 
 routes = Routes()
 ROWS = 50
-FIELDS = ("id", "name", "source", "fired_at", "status", "done", "jobs", "seconds", "chain", "root_id", "replay_of")
+FIELDS = (
+    *("id", "name", "source", "fired_at", "status", "done", "jobs", "seconds", "chain", "root_id", "replay_of"),
+    "subject",
+)
 LABELS = {"name": "Event", "status": "Status", "source": "Source", "job": "Job", "error": "Error"} | {
+    "subject": "Subject",
     "payload": "Payload",
     "id": "Id",
     "root": "Chain of",

@@ -52,6 +52,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """In which ``*`` stands for any text."""
     status: str | None = None
     source: str | None = None
+    subject: str | None = None
+    """As in *name*."""
     id: str | None = None
     root: str | None = None
     """The id of the event that began a chain."""
@@ -65,7 +67,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_search(self) -> bool:
         """Whether events have to be looked through for it, one by one."""
-        others = (self.name, self.status, self.source, self.job, self.error)
+        others = (self.name, self.status, self.source, self.subject, self.job, self.error)
         return bool(self.payload) or any(one is not None for one in others)
 
 
@@ -78,6 +80,7 @@ class FiredEvent(msgspec.Struct, frozen=True, kw_only=True):
     fired_at: float
     root_id: str
     replay_of: str | None
+    subject: str | None
     status: str
     done: int = 0
     """How many of its jobs are done."""
@@ -138,7 +141,8 @@ def count_of(connection: Connection, window: Select[t.Any], after: Place | None)
     return min(counted, COUNTED), counted > COUNTED
 
 
-OF_EVENT = [events.c[field] for field in ("id", "name", "source", "fired_at", "root_id", "replay_of", "is_orphan")]
+FIELDS = ("id", "name", "source", "fired_at", "root_id", "replay_of", "subject")
+OF_EVENT = [events.c[field] for field in (*FIELDS, "is_orphan")]
 
 
 def window_of(connection: Connection, asked: Asked, after: Place | None, *, oldest_first: bool) -> Select[t.Any]:
@@ -186,6 +190,8 @@ def conditions(connection: Connection, asked: Asked, looked: Subquery) -> list[C
         found.append(is_named(connection, looked.c.name, asked.name))
     if asked.source is not None:
         found.append(looked.c.source == asked.source)
+    if asked.subject is not None:
+        found.append(is_named(connection, looked.c.subject, asked.subject))
     if asked.status is not None:
         found.append(has_status(asked.status, looked))
     if asked.job is not None:
@@ -285,12 +291,7 @@ def page_of(
 def fired_event(row: Row[t.Any], ends: Ends, followed: int) -> FiredEvent:
     has_ended = ends.last is not None and not ends.states.keys() & {"pending", "running"}
     return FiredEvent(
-        id=row.id,
-        name=row.name,
-        source=row.source,
-        fired_at=row.fired_at,
-        root_id=row.root_id,
-        replay_of=row.replay_of,
+        **{field: getattr(row, field) for field in FIELDS},
         status=status_of(ends.states, is_orphan=row.is_orphan),
         done=ends.states.get("done", 0),
         jobs=sum(ends.states.values()),
