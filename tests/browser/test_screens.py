@@ -45,7 +45,6 @@ SCREENS = {
     "catalogue-fields": "/catalogue/user.registered",
     "operations": "/operations",
     "operation": "/operations/1",
-    "operation-selected": "/operations/new?selected=1&kind=retry&run={run}",
     "operation-new": "/operations/new?kind=retry&count=1",
     "ingress": "/ingress",
     "ingress-refused": "/ingress?tab=refused",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def token_of(client: FlaskClient, path: str = "/condor/tests/form", **options: A
 
 
 def press(
-    client: FlaskClient, path: str, token: str, fields: dict[str, str] | None = None, **options: Any
+    client: FlaskClient, path: str, token: str, fields: Mapping[str, object] | None = None, **options: Any
 ) -> TestResponse:
     """Send a form of the dashboard, as a browser does."""
     headers = {**SAME_SITE, **options.pop("headers", {})}

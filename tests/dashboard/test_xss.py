@@ -24,7 +24,7 @@ from tests.dashboard.xss import raw_in
 ARGUMENTS = (
     *("period", "since", "until", "poll", "cursor", "format", "q", "name", "event", "job", "state", "status", "actor"),
     *("action", "id", "error", "worker", "queue", "source", "payload", "tab", "attempt", "duration", "sort", "panel"),
-    *("selected", "run", "kind"),
+    *("run", "kind"),
 )
 
 

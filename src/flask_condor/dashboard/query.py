@@ -114,16 +114,11 @@ def text(key: str, most: int = 200) -> str | None:
 
     :raises QueryWrong: for a text longer than *most* characters, or one that no database holds.
     """
-    return checked(key, request.args.get(key, ""), most) or None
-
-
-def texts(key: str, most: int = 255) -> list[str]:
-    """Return all arguments of that name, but empty ones; raises as :func:`text`."""
-    return [one for one in (checked(key, given, most) for given in request.args.getlist(key)) if one]
+    return checked(key, request.args.get(key, "").strip(), most) or None
 
 
 def checked(key: str, given: str, most: int) -> str:
-    given = given.strip()
+    """Return what was *given* under that key; raises as :func:`text`."""
     if len(given) > most:
         raise QueryWrong(f"{key}= has {len(given):,} characters; up to {most} are read.")
     if "\0" in given or any("\ud800" <= letter <= "\udfff" for letter in given):
@@ -151,12 +146,8 @@ def number(key: str, low: int, high: int) -> int | None:
     return None if given is None else whole(key, given, low, high)
 
 
-def numbers(key: str, low: int, high: int) -> list[int]:
-    """Return all arguments of that name, but empty ones; raises as :func:`number`."""
-    return [whole(key, given, low, high) for given in texts(key, most=40)]
-
-
 def whole(key: str, given: str, low: int, high: int) -> int:
+    """Return the whole number that was *given* under that key; raises as :func:`number`."""
     if not (given.isascii() and given.isdigit()) or not low <= int(given) <= high:
         raise QueryWrong(f"{key}={shorten_repr(given)} is no whole number from {low:,} to {high:,}.")
     return int(given)

@@ -1,19 +1,21 @@
-"""The selecting: the rows that were ticked in a list, as the query string names them, and what can be done to them."""
+"""The selecting: the rows that were ticked in a list, as its form names them, and what can be done to them."""
 
 from __future__ import annotations
 
 import typing as t
 
 import msgspec
+from flask import request
 
 from ..errors import OperationRefused
+from ..errors import shorten_repr
 from ..selected import MOST
 from ..selected import Selected
 from .here import may
 from .query import LARGEST
-from .query import choice
-from .query import numbers
-from .query import texts
+from .query import QueryWrong
+from .query import checked
+from .query import whole
 
 if t.TYPE_CHECKING:
     from .routes import Permission
@@ -35,12 +37,18 @@ def offered(*kinds: Permission) -> list[tuple[str, str]]:
 
 
 def selection_here() -> Selected:
-    """Return what the query string selects: runs as ``run=``, events as ``id=``, any number of each.
+    """Return what the form selects: runs as ``run``, events as ``id``, any number of each.
 
-    :raises OperationRefused: for nothing, too much, or rows that this cannot be done to.
+    A form, not a query string: the ids of one page can be longer than any server reads of a URL.
+
+    :raises OperationRefused: for nothing, too much, or rows that this cannot be done to. :raises QueryWrong: for what
+        is none of them.
     """
-    kind = t.cast("Permission", choice("kind", tuple(LABELS)) or "retry")
-    runs, ids = numbers("run", 1, LARGEST), texts("id")
+    kind = request.form.get("kind", "")
+    if kind not in LABELS:
+        raise QueryWrong(f"kind={shorten_repr(kind)} is none of: {', '.join(LABELS)}.")
+    runs = [whole("run", given, 1, LARGEST) for given in sent("run", most=40)]
+    ids = sent("id", most=255)
     if not runs and not ids:
         raise OperationRefused("Nothing is selected: go back, and tick the rows that you mean.")
     if len(runs) + len(ids) > MOST:
@@ -49,6 +57,10 @@ def selection_here() -> Selected:
         raise OperationRefused(f"{'Runs' if runs else 'Events'} are selected, and no {kind} is of them.")
     given = {"kind": f"{kind}-selected", "ids": [*dict.fromkeys(runs), *dict.fromkeys(ids)]}
     return t.cast("Selected", msgspec.convert(given, type=t.cast("t.Any", Selected)))
+
+
+def sent(key: str, most: int) -> list[str]:
+    return [checked(key, given, most) for given in request.form.getlist(key) if given]
 
 
 def told(chosen: dict[str, t.Any]) -> str:

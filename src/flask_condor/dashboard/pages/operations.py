@@ -97,8 +97,6 @@ def operations() -> Response:
 @routes.page("/operations/new")
 def new() -> Response:
     """Show the form that begins one and, once it is filled in, how many it is about."""
-    if "selected" in request.args:
-        return new_of_selected()
     kinds = [kind for kind in KINDS if may(kind)]
     kind = t.cast("Kind", choice("kind", KINDS) or next(iter(kinds), "retry"))
     preview = previewed(chosen_here(kind)) if "count" in request.args else NO_PREVIEW
@@ -116,8 +114,9 @@ def new() -> Response:
     )
 
 
+@routes.action("/operations/selected", needs="view")
 def new_of_selected() -> Response:
-    """Show to how many rows it will be done, of those that were ticked in a list."""
+    """Show to how many rows it will be done, of those that were ticked in a list; nothing is changed by it."""
     chosen = selection_here()
     preview = previewed(chosen)
     kind = json.loads(preview["chosen"])["kind"].partition("-")[0]
