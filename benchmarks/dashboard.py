@@ -6,7 +6,7 @@
 A page's time is that of the whole request in this process, through the app's WSGI callable, without a network; the
 small log and the large one are asked in turn. Events come at the same rate in both, a week long in the large one: so a
 page shows as much of either, and what is compared is the age of a log, not what a period holds. Then a process fires
-queued events on the large log, alone and while a gunicorn of two workers is asked for the overview ten times a second,
+queued events on the large log, alone and while the overview is polled from a gunicorn of two workers ten times a second,
 in turn.
 """
 
@@ -36,10 +36,12 @@ FEW = 10_000
 ADDRESS = "127.0.0.1:8479"
 POLLER = f"""
 import time, urllib.request
+poll = urllib.request.Request("http://{ADDRESS}/condor/?period=1h", headers={{"HX-Source": "main#main"}})
 while True:
-    urllib.request.urlopen("http://{ADDRESS}/condor/?period=1h").read()
+    urllib.request.urlopen(poll).read()
     time.sleep(0.2)
 """
+"""As an open page does it for itself, save that it has not the page already."""
 PAGES = (
     *("/", "/?period=24h", "/?period=7d"),
     *("/events", "/events?period=7d", "/events?name=thing.happened7", "/events?status=failed", "/events?status=orphan"),

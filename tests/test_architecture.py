@@ -135,6 +135,7 @@ LAYERS = (
     ("dashboard.shown_payload",),
     ("dashboard.selecting",),
     ("dashboard.export", "dashboard.freshness", "dashboard.strip", "dashboard.traces"),
+    ("dashboard.polling",),
     ("dashboard.reading",),
     ("dashboard.reading.runs", "dashboard.search"),
     ("dashboard.suggestions",),

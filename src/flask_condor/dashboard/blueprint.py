@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import typing as t
 from collections.abc import Callable
+from functools import partial
 from functools import wraps
 from importlib import import_module
 
@@ -22,12 +23,14 @@ from ..errors import LogUnavailable
 from ..line import tell
 from .assets import FOLDER
 from .frame import shown_error
-from .freshness import etag
+from .freshness import if_changed
 from .headers import protect
 from .here import access
 from .here import may
 from .message import forget_message
 from .message import message
+from .polling import Polls
+from .polling import is_poll
 from .query import LARGEST
 from .query import QueryWrong
 from .same_site import keep_token
@@ -61,9 +64,9 @@ def make_blueprint(path: str) -> Blueprint:
 
     :param path: below which it is, such as "/condor".
     """
-    made = Blueprint(NAME, __name__, url_prefix=path)
+    made, polls = Blueprint(NAME, __name__, url_prefix=path), Polls()
     for screen in SCREENS:
-        add_screen(made, screen)
+        add_screen(made, screen, polls)
     made.add_url_rule("/static/<path:name>", "static_file", answered(static_file))
     made.add_url_rule("/<path:rest>", "nothing", answered(nothing))
     made.before_request(answered(admit))
@@ -72,17 +75,19 @@ def make_blueprint(path: str) -> Blueprint:
     return made
 
 
-def add_screen(made: Blueprint, screen: str) -> None:
+def add_screen(made: Blueprint, screen: str, polls: Polls) -> None:
     """Add the routes of a screen."""
     routes: Routes = import_module(f".pages.{screen}", __package__).routes
     for route in routes:
-        add_route(made, screen, route)
+        add_route(made, screen, route, polls)
 
 
-def add_route(made: Blueprint, screen: str, route: Route) -> None:
+def add_route(made: Blueprint, screen: str, route: Route, polls: Polls) -> None:
     """Add one route."""
     endpoint = f"{screen}_{route.view.__name__}"
-    made.add_url_rule(route.rule, endpoint, answered(checked(route)), methods=[route.method], strict_slashes=False)
+    made.add_url_rule(
+        route.rule, endpoint, answered(checked(route, polls)), methods=[route.method], strict_slashes=False
+    )
 
 
 def answered(function: Callable[P, R]) -> Callable[P, R | AnyResponse]:
@@ -123,21 +128,16 @@ def refuse_unless_allowed(action: t.Any) -> None:
         raise Forbidden("You are not allowed to see this." if action == "view" else f"You are not allowed to {action}.")
 
 
-def checked(route: Route) -> Callable[..., AnyResponse]:
+def checked(route: Route, polls: Polls) -> Callable[..., AnyResponse]:
     """Return the function of *route* as it is called once everything else was checked."""
 
     @wraps(route.view)
     def view(**values: t.Any) -> AnyResponse:
         refuse_unless_allowed(route.needs)
+        make = partial(route.view, **values)
         if route.method == "POST" or "format" in request.args or message() is not None:
-            return t.cast("AnyResponse", route.view(**values))
-        tag = etag()
-        if tag is not None and tag in request.if_none_match:
-            return Response(status=304, headers={"ETag": f'"{tag}"'})
-        response: AnyResponse = route.view(**values)
-        if tag is not None and response.status_code == 200:
-            response.set_etag(tag)
-        return response
+            return t.cast("AnyResponse", make())
+        return polls.answer(make) if is_poll() else if_changed(make)
 
     return view
 

@@ -28,6 +28,7 @@ from .links import this_path
 from .links import without_period
 from .message import keep_message
 from .message import message
+from .polling import is_poll
 from .query import PERIODS
 from .query import QueryWrong
 from .query import period
@@ -108,7 +109,7 @@ def frame_context(status: int) -> dict[str, t.Any]:
         "actor": actor(),
         "is_open": access().is_open,
         "screen": screen_here(),
-        "suggestions": suggestions(has_log=status < 500),
+        "suggestions": [] if is_poll() else suggestions(has_log=status < 500),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
+from flask import Response
 from flask import request
 from sqlalchemy import func
 from sqlalchemy import select
@@ -30,6 +31,8 @@ from .here import now
 from .routes import PERMISSIONS
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection
 
 STALE = 20
@@ -43,9 +46,36 @@ def etag() -> str | None:
             looks = changes(connection)
     except CondorError:
         return None
-    allowed = [action for action in PERMISSIONS if may(action)]
-    parts = (digest_of_pages(), request.full_path, actor(), allowed, int(now() // STALE), looks)
+    parts = (digest_of_pages(), request.full_path, *seen_by(), int(now() // STALE), looks)
     return hashlib.sha256(repr(parts).encode(errors="backslashreplace")).hexdigest()[:32]
+
+
+def seen_by() -> tuple[str, ...]:
+    """Return who makes the request, and what they may do: a page shows who, and the buttons of what."""
+    return actor(), *(action for action in PERMISSIONS if may(action))
+
+
+def if_changed(make: Callable[[], Response]) -> Response:
+    """Return the page that *make* makes, unless the browser has it as it is now."""
+    tag = etag()
+    return unchanged(tag) if is_known(tag) else tagged(make(), tag)
+
+
+def is_known(tag: str | None) -> bool:
+    """Tell whether the browser has the page of this tag."""
+    return tag is not None and tag in request.if_none_match
+
+
+def unchanged(tag: str | None) -> Response:
+    """Return the answer that what the browser has is up to date."""
+    return tagged(Response(status=304), tag)
+
+
+def tagged(response: Response, tag: str | None) -> Response:
+    """Return *response* with its tag, where it is one that can be asked for by it."""
+    if tag is not None and response.status_code in (200, 304):
+        response.set_etag(tag)
+    return response
 
 
 def changes(connection: Connection) -> list[object]:

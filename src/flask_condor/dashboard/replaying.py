@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 
+from flask import g
 from werkzeug.exceptions import BadRequest
 
 from ..edited import PayloadWrong
@@ -22,7 +23,8 @@ STALE_FORM = "The form does not say which replay it is. Load its page anew, and 
 
 
 def fresh_id() -> str:
-    """Return what tells one form from all others, for its field ``once``."""
+    """Return what tells one form from all others, for its field ``once``; its page is then for one viewer only."""
+    g.condor_once = True
     return uuid7(time.time())
 
 

@@ -6,6 +6,8 @@ import hmac
 import re
 import secrets
 import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from flask import g
@@ -20,6 +22,8 @@ if t.TYPE_CHECKING:
 COOKIE = "condor_form"
 FIELD = "condor_form"
 TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
+STAND_IN = secrets.token_urlsafe(32)
+"""Known to nobody, as no page is sent with it."""
 
 
 def refuse_foreign() -> None:
@@ -53,6 +57,21 @@ def form_token() -> str:
         kept = request.cookies.get(COOKIE, "")
         g.condor_form = kept if TOKEN.fullmatch(kept) else secrets.token_urlsafe(32)
     return t.cast(str, g.condor_form)
+
+
+@contextmanager
+def stand_in_for_token() -> Iterator[None]:
+    """Make a page in whose forms another text stands for the token, for :func:`with_token` to replace."""
+    g.condor_form = STAND_IN
+    try:
+        yield
+    finally:
+        del g.condor_form
+
+
+def with_token(body: bytes) -> bytes:
+    """Return what was so made, with the token of whoever makes this request."""
+    return body.replace(STAND_IN.encode(), form_token().encode()) if STAND_IN.encode() in body else body
 
 
 def keep_token(response: Response) -> None:
