@@ -169,7 +169,7 @@ def test_the_next_due_time_is_that_of_the_soonest_delayed(manager: EventsManager
     with manager.log.read() as connection:
         wait = next_due(connection, find_lanes(connection).open)
 
-    assert wait == pytest.approx(30, abs=10)
+    assert wait is not None and 0 < wait <= 30
 
 
 def test_two_workers_that_claim_at_once_share_the_deliveries(manager: EventsManager) -> None:
@@ -217,7 +217,7 @@ def test_a_job_known_for_another_event_is_not_known_for_this_one(manager: Events
     assert (parked.state, parked.attempt, parked.due_at - parked_before.due_at) == (
         "pending",
         0,
-        pytest.approx(60, abs=5),
+        pytest.approx(60, abs=30),
     )
 
 
