@@ -33,6 +33,7 @@ from flask_condor.models import deliveries
 from flask_condor.models import rates
 from flask_condor.retry import Retry
 from flask_condor.storable import Failure
+from sqlalchemy import func
 from sqlalchemy import select
 from sqlalchemy import update
 
@@ -109,8 +110,8 @@ def row(manager: EventsManager) -> Row:
 
 def outcomes_counted(manager: EventsManager) -> dict[str, int]:
     with manager.log.read() as connection:
-        found = connection.execute(select(rates.c.outcome, rates.c.runs).where(rates.c.width == 60))
-        return {outcome: runs for outcome, runs in found}
+        found = select(rates.c.outcome, func.sum(rates.c.runs)).where(rates.c.width == 60).group_by(rates.c.outcome)
+        return {outcome: int(runs) for outcome, runs in connection.execute(found)}
 
 
 def let_leases_run_out(manager: EventsManager) -> None:
