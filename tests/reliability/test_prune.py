@@ -10,6 +10,7 @@ import pytest
 from tests.reliability.loader import Ledger
 from tests.reliability.processes import events_command
 from tests.reliability.processes import running
+from tests.reliability.processes import wait_for
 from tests.reliability.rows import OLD
 from tests.reliability.rows import fill
 from tests.reliability.stand import Stand
@@ -34,7 +35,7 @@ def test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows
         with stand.load(port, *PATHS, seconds=20) as loader:
             kills = 0
             while loader.process.poll() is None:
-                kills += prune_and_kill(stand, seconds=stand.chance.uniform(1, 4))
+                kills += prune_and_kill(stand, seconds=stand.chance.uniform(0, 2))
         during = p99_of(stand.ledger, fired)
         left = stand.tables.rows("SELECT count(*) FROM condor_events WHERE id LIKE 'old-%'")[0][0]
         halves = unmatched(stand)
@@ -57,12 +58,19 @@ def test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows
 
 
 def prune_and_kill(stand: Stand, seconds: float) -> bool:
-    """Start a prune, and kill it; return False when it had ended by itself."""
+    """Start a prune, and kill it once it has deleted for a while; return False when it had ended by itself."""
+    first = oldest(stand)
     with running(events_command("prune", "--yes"), stand.environment, stand.folder / "killed.log") as prune:
+        wait_for(lambda: oldest(stand) != first or prune.process.poll() is not None, "the prune deleted nothing")
         time.sleep(seconds)
         was_running = prune.process.poll() is None
         prune.end(signal.SIGKILL)
     return was_running
+
+
+def oldest(stand: Stand) -> list[tuple[int]]:
+    """Return the number of the first delivery that has ended, if there is any left: what a prune deletes first."""
+    return stand.tables.rows("SELECT id FROM condor_deliveries WHERE finished_at IS NOT NULL ORDER BY id LIMIT 1")
 
 
 def unmatched(stand: Stand) -> int:
