@@ -116,6 +116,16 @@ def test_each_registered_event_is_listed_with_what_the_code_says(client: FlaskCl
     assert "INVOICE_SENT" in page and "never fired" in page
 
 
+def test_what_is_fired_by_the_clock_says_how_and_when_next(app: Flask, client: FlaskClient) -> None:
+    manager_of(app).schedule(USER_REGISTERED, "0 9 * * *", timezone="Asia/Tokyo")
+
+    page = client.get(f"/condor/catalogue/{USER_REGISTERED}").text
+
+    told = page.partition("By the clock</dt>")[2].partition("</dd>")[0]
+    assert "<code>0 9 * * *</code> Asia/Tokyo, next" in told and "in " in told and "00:00:00" in told
+    assert "By the clock" not in client.get(f"/condor/catalogue/{INVOICE_SENT}").text
+
+
 def test_when_it_was_fired_and_how_its_jobs_ran_is_told(app: Flask, client: FlaskClient) -> None:
     with app.app_context():
         manager_of(app).fire(Event(INVOICE_SENT, Invoice(1, "ada", 2.5)))

@@ -68,6 +68,8 @@ if t.TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from werkzeug.sansio.response import Response as AnyResponse
 
+    from ...schedule import Schedule
+
 routes = Routes()
 ROWS = 100
 DAY = 24 * HOUR
@@ -130,7 +132,7 @@ def catalogue() -> Response:
         seen=seen,
         fired=fired,
         ran=ran,
-        by_clock=names_by_clock(),
+        by_clock={one.name for one in schedules()},
         untold=said.untold,
         looked_at=LOOKED_AT,
         next_url=next_url(rows),
@@ -165,9 +167,9 @@ def next_url(rows: list[Entry]) -> str | None:
     return changed(cursor=cursor_of((rows[ROWS - 1].name,))) if len(rows) > ROWS else None
 
 
-def names_by_clock() -> set[str]:
-    """Return the names that are fired by schedules."""
-    return {one.name for one in manager().schedules} if "schedules" in vars(manager()) else set()
+def schedules() -> list[Schedule]:
+    """Return what is fired by the clock."""
+    return list(manager().schedules) if "schedules" in vars(manager()) else []
 
 
 def cells_of(one: Entry, fired: dict[str, float], ran: Ran | None) -> list[object]:
@@ -215,7 +217,7 @@ def page_of(name: str, *, typed: dict[str, str] | None = None, faults: list[str]
         once=fresh_id(),
         last=last,
         ran=ran.get(name),
-        is_by_clock=name in names_by_clock(),
+        clock=[(one, one.next_after(now())) for one in schedules() if one.name == name],
         looked_at=LOOKED_AT,
     )
 
