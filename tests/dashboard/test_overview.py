@@ -272,5 +272,6 @@ def test_a_database_that_is_away_has_a_page_that_says_so(tmp_path: Path) -> None
     answer = make_app(tmp_path, users=USERS).test_client().get("/condor/", auth=ADA)
 
     assert answer.status_code == 503
-    assert "The event log is away" in answer.text
+    assert "The event log is away" in answer.text and "<p>The event log was not" in answer.text
+    assert '<a href="/condor/">Try again</a>' in answer.text
     assert answer.headers["Retry-After"] == "5"

@@ -177,6 +177,7 @@ def answer_refusal(error: CondorError) -> AnyResponse:
     """Show what is wrong with a request, or that the event log is away, as a page."""
     if isinstance(error, LogUnavailable):
         tell(logger, "log_unavailable", "%s The dashboard answers with 503.", error)
-        return shown_error(503, "The event log is away", str(error), {"Retry-After": "5"})
+        told = str(error)
+        return shown_error(503, "The event log is away", told[:1].upper() + told[1:], {"Retry-After": "5"})
     status = 400 if isinstance(error, QueryWrong) or request.method == "GET" else 409
     return shown_error(status, "That cannot be shown" if status == 400 else "That was refused", str(error))

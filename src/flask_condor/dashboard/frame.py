@@ -122,8 +122,9 @@ def screen_here() -> str:
 
 def shown_error(status: int, heading: str, told: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a page that says what is wrong."""
-    can_clear = status == 400 and request.method == "GET" and bool(request.args)
-    response = shown("condor/error.html", title=heading, status=status, told=told, can_clear=can_clear)
+    is_page = request.method == "GET"
+    steps = {"can_clear": is_page and status == 400 and bool(request.args), "can_retry": is_page and status == 503}
+    response = shown("condor/error.html", title=heading, status=status, told=told, **steps)
     response.headers.update(headers or {})
     return response
 
