@@ -25,7 +25,7 @@ class Person:
 
     def press(self, page: str, path: str, **fields: str) -> TestResponse:
         """Send the form of *page* that leads to *path*, with other values of some *fields*."""
-        form = re.search(rf'<form method="post" action="/condor{re.escape(path)}".*?</form>', page, re.DOTALL)
+        form = re.search(rf'<form method="post" action="/condor{re.escape(path)}(?:#\w+)?".*?</form>', page, re.DOTALL)
         assert form, f"no form for {path}"
         found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form[0])
         values = {name: unescape(value) for name, value in found} | fields
