@@ -256,12 +256,13 @@ def test_a_change_is_told_with_whether_it_is_good() -> None:
         change_of(110, 100),
         change_of(50, 100, up_is_good=False),
         change_of(5, 1),
+        change_of(1399, 10),
         change_of(1, 1),
         change_of(1, 0),
     ]
     shares = [change_of_share(0.9, 0.95, up_is_good=True), change_of_share(None, 1.0, up_is_good=True)]
 
-    assert told == [("▲ 10 %", None), ("▼ 50 %", True), ("▲ × 5.0", None), ("as before", None), None]
+    assert told == [("▲ 10 %", None), ("▼ 50 %", True), ("▲ × 5.0", None), ("▲ × 140", None), ("as before", None), None]
     assert shares == [("▼ 5.0 points", False), None]
 
 

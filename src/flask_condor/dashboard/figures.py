@@ -210,7 +210,7 @@ def change_of(now: float | None, before: float | None, *, up_is_good: bool | Non
     if abs(grown) < 0.005:
         return "as before", None
     arrow = "▲" if grown > 0 else "▼"
-    shown = f"× {now / before:.1f}" if grown > 2 else f"{abs(grown) * 100:.0f} %"
+    shown = f"× {now / before:.{1 if grown < 9 else 0}f}" if grown > 2 else f"{abs(grown) * 100:.0f} %"
     return f"{arrow} {shown}", None if up_is_good is None else up_is_good == (grown > 0)
 
 
