@@ -81,5 +81,5 @@ def health(queue: Waiting, rejected: int) -> list[tuple[str, str, str]]:
         found.append(("CONDOR_LOG is off: only queued jobs are recorded.", "Set it to 'all'.", link("/system")))
     if rejected:
         told = f"{counted(rejected)} posted {'event was' if rejected == 1 else 'events were'} refused lately."
-        found.append((told, "See why.", link("/ingress")))
+        found.append((told, "See why.", link("/ingress", tab="refused")))
     return found
