@@ -166,9 +166,8 @@ INDEXED = {"dead": DEAD, "pending": PENDING, "running": RUNNING}
 event on, whose deliveries SQLite looks up one by one as long as it cannot tell that there must be one: coalesce."""
 
 OF_LINE = (
-    *(events.c.id, events.c.name, events.c.fired_at, events.c.is_orphan, events.c.subject),
-    *(deliveries.c.id, deliveries.c.job, deliveries.c.run, deliveries.c.state, deliveries.c.attempt),
-    *(deliveries.c.due_at, deliveries.c.started_at, deliveries.c.finished_at),
+    *(events.c[field] for field in ("id", "name", "fired_at", "is_orphan", "subject")),
+    *(deliveries.c[field] for field in ("id", "job", "run", "state", "attempt", "due_at", "started_at", "finished_at")),
 )
 OF_RUN = [deliveries.c[field] for field in Run.__struct_fields__]
 OF_EVENT = [events.c[field] for field in Stored.__struct_fields__]

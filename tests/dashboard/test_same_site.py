@@ -49,11 +49,11 @@ def a_screen_that_changes_something(monkeypatch: pytest.MonkeyPatch) -> Iterator
     changes.clear()
     real = blueprint.add_screen
 
-    def add(made: Any, screen: str) -> None:
-        real(made, screen)
+    def add(made: Any, screen: str, polls: Any) -> None:
+        real(made, screen, polls)
         if screen == "overview":
             for route in routes:
-                blueprint.add_route(made, "tests", route)
+                blueprint.add_route(made, "tests", route, polls)
 
     monkeypatch.setattr(blueprint, "add_screen", add)
     loader = environment().loader

@@ -44,9 +44,7 @@ def selection_here() -> Selected:
     :raises OperationRefused: for nothing, too much, or rows that this cannot be done to. :raises QueryWrong: for what
         is none of them.
     """
-    kind = request.form.get("kind", "")
-    if kind not in LABELS:
-        raise QueryWrong(f"kind={shorten_repr(kind)} is none of: {', '.join(LABELS)}.")
+    kind = kind_here()
     runs = [whole("run", given, 1, LARGEST) for given in sent("run", most=40)]
     ids = sent("id", most=255)
     if not runs and not ids:
@@ -57,6 +55,13 @@ def selection_here() -> Selected:
         raise OperationRefused(f"{'Runs' if runs else 'Events'} are selected, and no {kind} is of them.")
     given = {"kind": f"{kind}-selected", "ids": [*dict.fromkeys(runs), *dict.fromkeys(ids)]}
     return t.cast("Selected", msgspec.convert(given, type=t.cast("t.Any", Selected)))
+
+
+def kind_here() -> str:
+    kind = request.form.get("kind", "")
+    if kind not in LABELS:
+        raise QueryWrong(f"kind={shorten_repr(kind)} is none of: {', '.join(LABELS)}.")
+    return kind
 
 
 def sent(key: str, most: int) -> list[str]:
