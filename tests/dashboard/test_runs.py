@@ -278,6 +278,27 @@ def test_the_strip_is_as_wide_as_its_attempts_and_waits_together() -> None:
     assert strip_of([Step(1, "done", 5.0, 5.0, None, None, None)], 9.0)[0].width <= WIDTH
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("runs?state=failed", "Did you mean retrying or dead?"),
+        ("runs?state=ok", "Did you mean done?"),
+        ("runs?state=pending", "Did you mean waiting or scheduled or retrying?"),
+        ("runs?state=canceled", "Did you mean cancelled?"),
+        ("search?q=state:failed", "Did you mean retrying or dead?"),
+        ("events?status=done", "Did you mean ok?"),
+        ("events?status=retrying", "Did you mean waiting?"),
+        ("search?q=status:dead", "Did you mean failed or partial?"),
+    ],
+)
+def test_another_word_for_a_state_is_answered_with_the_one_that_is_meant(
+    client: FlaskClient, path: str, told: str
+) -> None:
+    answer = client.get(f"/condor/{path}")
+
+    assert answer.status_code == 400 and told in answer.text
+
+
 def test_a_run_is_in_the_same_state_on_every_page_and_that_is_no_word_for_an_event(
     app: Flask, client: FlaskClient
 ) -> None:

@@ -11,6 +11,7 @@ from .shown import command
 from .shown import manager_here
 from .shown import show
 from .shown import unless_off
+from .states import DeliveryState
 from .times import Moment
 from .times import iso_time
 from .times import shown_time
@@ -27,7 +28,7 @@ KEYS = ["time", "event", "job", "run", "state", "attempt", "due", "took", "deliv
 @click.command("log")
 @click.option("--event", "name", metavar="NAME", help="Only events of this name.")
 @click.option("--job", metavar="NAME", help="Only runs of this job, by name or path.")
-@click.option("--state", type=click.Choice(STATES), help="Only deliveries in this state.")
+@click.option("--state", type=DeliveryState(STATES), help="Only deliveries in this state.")
 @click.option("--since", type=Moment(), help="Only events fired since: 1h30m ago, or 2026-11-21 09:00 (UTC).")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many lines.")
 @click.option("--orphans", is_flag=True, help="Only events that nobody listened to.")

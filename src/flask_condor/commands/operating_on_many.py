@@ -15,6 +15,7 @@ from .shown import as_json
 from .shown import command
 from .shown import manager_here
 from .shown import show
+from .states import DeliveryState
 from .stored import ACTOR
 from .stored import command_line
 from .stored import tell
@@ -67,7 +68,7 @@ def abort(number: int, is_json: bool) -> None:
 @click.option("--before", type=Moment(), required=True, help="What ended before 2026-11-21 09:00 (UTC), or 7d ago.")
 @click.option("--event", "name", metavar="NAME", help="Only those of events of this name.")
 @click.option("--job", metavar="NAME", help="Only those of this job, by name or path.")
-@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only those; may be repeated.")
+@click.option("--state", "states", type=DeliveryState(STATES), multiple=True, help="Only those; may be repeated.")
 @in_worker
 @without_asking
 @as_json

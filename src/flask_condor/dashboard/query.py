@@ -15,6 +15,7 @@ from flask import request
 
 from ..errors import CondorError
 from ..errors import shorten_repr
+from ..meant import did_you_mean
 from ..rates import HOUR
 from ..rates import MINUTE
 from ..rates import MINUTES_KEPT
@@ -133,7 +134,7 @@ def choice(key: str, choices: Collection[str]) -> str | None:
     """
     given = text(key)
     if given is not None and given not in choices:
-        raise QueryWrong(f"{key}={shorten_repr(given)} is none of: {', '.join(choices)}.")
+        raise QueryWrong(f"{key}={shorten_repr(given)} is none of: {', '.join(choices)}.{did_you_mean(given, choices)}")
     return given
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from ..errors import CondorError
+from ..meant import did_you_mean
 
 STATUSES = ("ok", "partial", "failed", "waiting", "running", "cancelled", "orphan", "none")
 SOURCES = ("handler", "job", "http", "cli", "app", "replay")
@@ -78,7 +79,7 @@ def parameter_of(key: str | None, value: str) -> tuple[str, str]:
         hint = f"Did you mean {near[0]}:?" if near else f"There are {', '.join(QUALIFIERS)} and payload.path."
         raise SearchWrong(f"{key}: is nothing to search by. {hint}")
     if key in CHOICES and value not in CHOICES[key]:
-        raise SearchWrong(f"{key}:{value} is none of {', '.join(CHOICES[key])}.")
+        raise SearchWrong(f"{key}:{value} is none of {', '.join(CHOICES[key])}.{did_you_mean(value, CHOICES[key])}")
     return key, value
 
 

@@ -11,6 +11,7 @@ from flask import Response
 
 from ...errors import shorten_repr
 from ...history import reading
+from ...meant import did_you_mean
 from ..export import MOST as MOST_EXPORTED
 from ..export import exported
 from ..frame import shown
@@ -121,7 +122,7 @@ def runs_url(wanted: Mapping[str, str]) -> str:
         raise QueryWrong(f"{asked}: is of runs, which {min(others)}: does not tell apart. Type status: for events.")
     state = wanted.get("state")
     if state is not None and state not in STATES:
-        raise QueryWrong(f"state:{shorten_repr(state)} is none of: {', '.join(STATES)}.")
+        raise QueryWrong(f"state:{shorten_repr(state)} is none of: {', '.join(STATES)}.{did_you_mean(state, STATES)}")
     return link("/runs", event=wanted.get("name"), job=wanted.get("job"), state=state, worker=wanted.get("worker"))
 
 
