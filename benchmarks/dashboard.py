@@ -6,8 +6,8 @@
 A page's time is that of the whole request in this process, through the app's WSGI callable, without a network; the
 small log and the large one are asked in turn. Events come at the same rate in both, a week long in the large one: so a
 page shows as much of either, and what is compared is the age of a log, not what a period holds. Then a process fires
-queued events on the large log, alone and while the overview is polled from a gunicorn of two workers ten times a second,
-in turn.
+queued events on the large log, alone and while the overview is polled from a gunicorn of two workers, ten times a
+second, in turn.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def fire_for(seconds: float, manager: Any) -> list[float]:
 
 @contextmanager
 def polled() -> Iterator[None]:
-    """Ask for the overview ten times a second meanwhile, from two processes of their own."""
+    """Poll the overview ten times a second meanwhile, from two processes of their own."""
     pollers = [Popen([sys.executable, "-c", POLLER]) for _ in range(2)]
     try:
         yield

@@ -1,7 +1,8 @@
-"""Polling: a page that asks for itself is made once a second in a process, for all to whom it shows the same."""
+"""Polling: a page that asks for itself is made once in 1 to 2 s by each process, for all to whom it shows the same."""
 
 from __future__ import annotations
 
+import random
 import time
 import typing as t
 from collections import OrderedDict
@@ -22,9 +23,10 @@ from .same_site import with_token
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-HELD = 1.0
-"""Seconds for which a page is given to all who poll it. A browser polls 2 s after it was shown a page at the earliest:
-so what it polls is younger than what its user did there."""
+HELD = 1.0, 2.0
+"""Seconds for which a page is given to all who poll it, from and to; by chance, so that processes do not make theirs at
+the same time. A browser polls 2 s after it was shown a page at the earliest: what it gets is younger than that page.
+"""
 MOST = 32
 """How many pages are held."""
 LONGEST = 256 * 1024
@@ -46,7 +48,7 @@ class Polls:
         self._lock = Lock()
 
     def answer(self, make: Callable[[], Response]) -> Response:
-        """Return the page of this request as it was within the last second; *make* makes it where it is not held."""
+        """Return the page of this request as it was within the last 2 s; *make* makes it where it is not held."""
         shown = request.scheme, request.host, request.script_root, request.full_path, seen_by()
         with self._lock:
             page = self._pages.setdefault(shown, Held())
@@ -78,7 +80,7 @@ class Held:
 
     def _look(self) -> None:
         """Let go of what is held where the log has changed since."""
-        self._until, tag = time.monotonic() + HELD, etag()
+        self._until, tag = time.monotonic() + random.uniform(*HELD), etag()
         if tag is None or tag != self._tag:
             self._tag, self._body = tag, None
 
