@@ -195,7 +195,7 @@ def test_a_replay_of_a_time_can_run_one_job_only(file_manager: EventsManager) ->
 def test_events_whose_payload_was_no_json_are_left_out_and_told(file_manager: EventsManager) -> None:
     file_manager.register("plain", mail)
     file_manager.fire(Event("plain", object()))
-    file_manager.queueing.flush()
+    assert file_manager.queueing.recorder.flush(60)
 
     result = run(file_manager, "replay", "--event", "plain", "--since", "1h", "--yes")
 

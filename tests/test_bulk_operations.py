@@ -251,7 +251,7 @@ def test_a_purge_takes_nothing_that_is_not_chosen(
 
 def test_events_that_never_had_a_delivery_are_purged_too_unless_only_some_are_chosen(manager: EventsManager) -> None:
     manager.emit("nobody-listens")
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     fire(manager)
     end(manager, "done")
     started(manager, ChosenEnded(before=time.time() + 9, states=("done",)))

@@ -131,7 +131,7 @@ def test_all_that_is_written_of_an_app_is_on_its_bus(shop: EventsManager) -> Non
     delayed = shop.emit("noted", "later", delay=0)
     shop.registry.signals.signal("noted").send(Event("noted"), ctx=None)
     shop.fire(Event("seen"))
-    shop.queueing.recorder.flush()
+    assert shop.queueing.recorder.flush(60)
     shop.replay(delayed.id)
     work(shop)
 
@@ -276,7 +276,7 @@ def test_runs_of_an_event_whose_id_is_taken_on_another_bus_are_not_recorded_and_
     for manager in (shop, blog):
         manager.fire(Event("seen", id="order-1"))
         manager.fire(Event("seen"))
-        manager.queueing.recorder.flush()
+        assert manager.queueing.recorder.flush(60)
 
     assert buses_in(shop, deliveries) == buses_in(shop, events) == ["blog", "shop", "shop"]
     assert "id 'order-1' is that of an event of bus 'shop'" in caplog.text

@@ -87,7 +87,7 @@ def test_what_is_kept_of_the_refusal_tells_nothing_that_a_stranger_sent(manager:
     send(manager, token)
     for writer in list(WRITERS):
         if isinstance(writer, Rejections):
-            writer.flush()
+            writer.flush(60)
 
     (kept,) = rows(manager, "rejections")
 

@@ -73,7 +73,7 @@ def numbers(manager: EventsManager, *args: object) -> list[int | None]:
 def test_the_log_shows_the_newest_first_a_line_for_each_delivery(manager: EventsManager) -> None:
     first = manager.fire(Event("user-registered"))
     orphan = manager.emit("nobody-listens")
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     second = manager.fire(Event("password-changed"))
     end(manager, 1, "dead")
 
@@ -112,7 +112,7 @@ def test_the_log_is_filtered_by_event_job_state_time_and_orphans(manager: Events
     manager.fire(Event("user-registered"))
     manager.fire(Event("password-changed"))
     manager.emit("nobody-listens")
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     end(manager, 2, "dead")
 
     assert numbers(manager, "--event", "password-changed") == [3, 2]
@@ -234,7 +234,7 @@ def test_show_tells_the_same_as_json(file_manager: EventsManager) -> None:
 
 def test_show_draws_the_chain_from_the_root_and_marks_the_event(manager: EventsManager) -> None:
     root = manager.fire(Event("forked"))
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     with manager.log.read() as connection:
         stored = event_of(connection, root.id)
         assert stored is not None

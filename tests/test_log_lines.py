@@ -259,7 +259,7 @@ def test_no_line_holds_a_payload(tmp_path: Path, written: io.StringIO) -> None:
     manager.emit("x", {"key": SECRET})
     with pytest.raises(JobsFailed):
         manager.emit("y", {"key": SECRET})
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     run_worker(manager)
 
     assert "job_dead" in written.getvalue() and "job_failed" in written.getvalue()

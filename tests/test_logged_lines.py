@@ -141,7 +141,7 @@ def recorded(manager: EventsManager, event: Event[Any]) -> dict[str, list[str]]:
     """Fire *event*; return what is kept of each run, by the name of its job."""
     with suppress(JobsFailed):
         manager.fire(event)
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     with manager.log.read() as connection:
         jobs = {row.id: row.job.rpartition(".")[2] for row in connection.execute(select(deliveries))}
         return {jobs[id]: texts(steps[0]) for id, steps in attempts_of(connection, jobs).items()}
@@ -187,7 +187,7 @@ def test_an_awaited_job_has_the_lines_of_its_own(file_manager: EventsManager) ->
 
     asyncio.run(file_manager.fire_async(Event("order.paid")))
 
-    file_manager.queueing.flush()
+    assert file_manager.queueing.recorder.flush(60)
     with file_manager.log.read() as connection:
         ((step,),) = attempts_of(connection, [1]).values()
     assert texts(step) == ["INFO shop: before", "INFO shop: after"]
@@ -210,7 +210,7 @@ def test_async_code_nested_jobs_and_copied_contexts_are_of_the_run(file_manager:
     file_manager.register("order.shipped", nested)
 
     step, *_ = ran(file_manager, job)
-    file_manager.queueing.flush()
+    assert file_manager.queueing.recorder.flush(60)
 
     assert texts(step) == ["INFO shop: async", "INFO shop: nested", "INFO shop: thread"]
 
@@ -337,7 +337,7 @@ def test_nothing_is_asked_of_the_database_where_nothing_is_logged(file_manager: 
     file_manager.register("order.shipped", silent)
     file_manager.fire(Event("order.paid"))
     file_manager.fire(Event("order.shipped"))
-    file_manager.queueing.flush()
+    assert file_manager.queueing.recorder.flush(60)
     run_queue(file_manager, check=True)
 
     told = [one for one in asked if not one.startswith(("CREATE", "PRAGMA", "\nCREATE"))]

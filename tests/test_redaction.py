@@ -120,7 +120,7 @@ def test_show_hides_the_secrets_of_a_payload_and_of_a_result(manager: EventsMana
 def test_show_hides_a_payload_that_was_no_json_where_it_names_a_secret(manager: EventsManager) -> None:
     manager.register("odd", other)
     event = manager.fire(Event("odd", SECRET | {"of": object()}))
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
 
     assert HIDDEN in printed(manager, "show", event.id) and "hunter2" not in printed(manager, "show", event.id)
     assert "hunter2" not in refusal(manager, "replay", event.id)
@@ -135,7 +135,7 @@ def test_an_event_without_queued_jobs_is_stored_without_its_secrets(strict: Even
     odd = strict.fire(Event("changed", SECRET | {"of": object()}))
     orphan = strict.emit("nobody-listens", SECRET)
     plain = strict.fire(Event("changed", {"user": "ada"}))
-    strict.queueing.flush()
+    assert strict.queueing.recorder.flush(60)
 
     assert json.loads(stored(strict, event.id).payload) == KEPT == json.loads(stored(strict, orphan.id).payload)
     assert json.loads(stored(strict, odd.id).payload) == HIDDEN

@@ -38,7 +38,7 @@ def stored(manager: EventsManager) -> list[dict[str, Any]]:
     """Return the rejections, once those of every writer of this process are stored."""
     for writer in list(WRITERS):
         if isinstance(writer, Rejections):
-            writer.flush()
+            writer.flush(60)
     return rows(manager, "rejections")
 
 
@@ -116,7 +116,7 @@ def test_the_counts_wait_while_the_database_is_away(manager: EventsManager) -> N
     for _ in range(3):
         post(manager, b"{")
     for writer in [one for one in list(WRITERS) if isinstance(one, Rejections)]:
-        writer.flush()
+        writer.flush(60)
     with manager.log.begin() as connection:
         connection.execute(text("ALTER TABLE condor_away RENAME TO condor_rejections"))
     post(manager, b"{")

@@ -66,7 +66,7 @@ def told(happenings: list[Any]) -> list[tuple[str, int | None]]:
 def test_tail_shows_the_last_fires_and_ends_the_newest_last(manager: EventsManager) -> None:
     ids = [manager.fire(Event("user-registered")).id for _ in range(12)]
     manager.emit("nobody\x1b")
-    manager.queueing.flush()
+    assert manager.queueing.recorder.flush(60)
     end(manager, 3, "dead", time.time() + 1)
 
     said = [line.split()[2:] for line in printed(manager, "tail").splitlines()]

@@ -257,7 +257,7 @@ def test_a_recorded_run_can_be_replayed_with_its_declared_type(durable_manager: 
     durable_manager.register(ORDERED, see)
     event = durable_manager.fire(Event(ORDERED, full_order()))
     seen[0].items.clear()
-    durable_manager.queueing.flush()
+    assert durable_manager.queueing.recorder.flush(60)
     durable_manager.replay(event.id)
     run_what_is_due(durable_manager)
 
@@ -267,7 +267,7 @@ def test_a_recorded_run_can_be_replayed_with_its_declared_type(durable_manager: 
 def test_a_recorded_run_whose_payload_json_would_change_cannot_be_replayed(durable_manager: EventsManager) -> None:
     durable_manager.register(ORDERED, see)
     event = durable_manager.fire(Event(ORDERED, full_order(any=object())))
-    durable_manager.queueing.flush()
+    assert durable_manager.queueing.recorder.flush(60)
 
     assert len(seen) == 1
     with pytest.raises(OperationRefused, match="its payload was no JSON"):

@@ -129,7 +129,7 @@ def test_what_is_fired_by_the_clock_says_how_and_when_next(app: Flask, client: F
 def test_when_it_was_fired_and_how_its_jobs_ran_is_told(app: Flask, client: FlaskClient) -> None:
     with app.app_context():
         manager_of(app).fire(Event(INVOICE_SENT, Invoice(1, "ada", 2.5)))
-        manager_of(app).queueing.recorder.flush(10.0)
+        assert manager_of(app).queueing.recorder.flush(60)
 
     rows: Any = client.get("/condor/catalogue?format=json&find=INVOICE").json
     [row] = rows["rows"]
@@ -154,7 +154,7 @@ def test_the_runs_of_a_day_are_counted_by_whole_hours(app: Flask, client: FlaskC
 def test_names_that_are_fired_and_not_registered_are_listed(app: Flask, client: FlaskClient) -> None:
     with app.app_context():
         manager_of(app).emit("user.registred", {})
-        manager_of(app).queueing.recorder.flush(10.0)
+        assert manager_of(app).queueing.recorder.flush(60)
 
     page, before = (
         client.get("/condor/catalogue").text,

@@ -105,7 +105,7 @@ def test_it_tells_what_this_process_has_yet_to_record(app: Flask, monkeypatch: p
     manager_of(app).emit("user.left")
 
     before = app.test_client().get("/condor/system", auth=ADA).text
-    manager_of(app).queueing.flush()
+    assert manager_of(app).queueing.recorder.flush(60)
     after = app.test_client().get("/condor/system", auth=ADA).text
 
     assert "the runs of 1 event, in this process" in before
