@@ -89,6 +89,11 @@ def recorded(manager: EventsManager) -> tuple[Rows, Rows]:
         )
 
 
+def writes_all(manager: EventsManager) -> bool:
+    """Write what waits, however often a busy machine keeps the lock of the database from this process for too long."""
+    return any(manager.queueing.recorder.flush(20) for _ in range(5))
+
+
 def wait_until(holds: Callable[[], object], seconds: float = 30) -> None:
     until = time.monotonic() + seconds
     while not holds():
@@ -643,7 +648,7 @@ def test_a_forked_child_writes_its_own_and_leaves_its_parents_to_the_parent(mana
         pid = os.fork()
         if pid == 0:
             manager.fire(Event("x", f"child {child}"))
-            os._exit(0 if manager.queueing.recorder.flush(30) else 1)
+            os._exit(0 if writes_all(manager) else 1)
         children.append(pid)
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0, 0]
 
@@ -684,9 +689,9 @@ def test_forks_amid_writes_neither_hang_nor_write_twice(on_sqlite: EventsManager
     for _ in range(20):
         pid = os.fork()
         if pid == 0:
-            signal.alarm(30)
+            signal.alarm(120)
             on_sqlite.fire(Event("x", "child"))
-            os._exit(0 if on_sqlite.queueing.recorder.flush(20) else 1)
+            os._exit(0 if writes_all(on_sqlite) else 1)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     is_over.set()
     writer.join()
