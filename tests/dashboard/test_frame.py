@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import click
+import flask_condor.dashboard
 import pytest
+from flask_condor.cli import events as group
 
 from tests.dashboard.apps import ADA
 from tests.dashboard.apps import USERS
@@ -38,3 +42,23 @@ def test_the_navigation_marks_the_screen_that_a_page_is_of(tmp_path: Path, path:
 
     (side,) = re.findall(r'<nav class="side".*?</nav>', page.text, re.DOTALL)
     assert re.findall(r'aria-current="page">([^<]+)', side) == [screen]
+
+
+def commands_named() -> list[str]:
+    """Return the commands that pages tell one to type, a name in the place of what is filled in."""
+    folder = Path(flask_condor.dashboard.__file__).parent
+    texts = [path.read_text() for kind in ("*.html", "*.py") for path in folder.rglob(kind)]
+    found = {told for text in texts for told in re.findall(r"flask events ([^\"<`]+)", text)}
+    return sorted(f"{told}NAME" if told.endswith(" ") else told for told in found)
+
+
+@pytest.mark.parametrize("told", commands_named())
+def test_a_command_that_a_page_names_is_one(told: str) -> None:
+    context, words = click.Context(group), shlex.split(told)
+    command: click.Command = group
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words[0])
+        assert found is not None, f"there is no {words[0]}"
+        command, words = found, words[1:]
+
+    command.make_context("told", words, parent=context)
