@@ -29,8 +29,8 @@ from .here import access
 from .here import may
 from .message import forget_message
 from .message import message
-from .polling import Polls
 from .polling import is_poll
+from .polling import polls
 from .query import LARGEST
 from .query import QueryWrong
 from .same_site import keep_token
@@ -64,9 +64,9 @@ def make_blueprint(path: str) -> Blueprint:
 
     :param path: below which it is, such as "/condor".
     """
-    made, polls = Blueprint(NAME, __name__, url_prefix=path), Polls()
+    made = Blueprint(NAME, __name__, url_prefix=path)
     for screen in SCREENS:
-        add_screen(made, screen, polls)
+        add_screen(made, screen)
     made.add_url_rule("/static/<path:name>", "static_file", answered(static_file))
     made.add_url_rule("/<path:rest>", "nothing", answered(nothing))
     made.before_request(answered(admit))
@@ -75,19 +75,17 @@ def make_blueprint(path: str) -> Blueprint:
     return made
 
 
-def add_screen(made: Blueprint, screen: str, polls: Polls) -> None:
+def add_screen(made: Blueprint, screen: str) -> None:
     """Add the routes of a screen."""
     routes: Routes = import_module(f".pages.{screen}", __package__).routes
     for route in routes:
-        add_route(made, screen, route, polls)
+        add_route(made, screen, route)
 
 
-def add_route(made: Blueprint, screen: str, route: Route, polls: Polls) -> None:
+def add_route(made: Blueprint, screen: str, route: Route) -> None:
     """Add one route."""
     endpoint = f"{screen}_{route.view.__name__}"
-    made.add_url_rule(
-        route.rule, endpoint, answered(checked(route, polls)), methods=[route.method], strict_slashes=False
-    )
+    made.add_url_rule(route.rule, endpoint, answered(checked(route)), methods=[route.method], strict_slashes=False)
 
 
 def answered(function: Callable[P, R]) -> Callable[P, R | AnyResponse]:
@@ -128,7 +126,7 @@ def refuse_unless_allowed(action: t.Any) -> None:
         raise Forbidden("You are not allowed to see this." if action == "view" else f"You are not allowed to {action}.")
 
 
-def checked(route: Route, polls: Polls) -> Callable[..., AnyResponse]:
+def checked(route: Route) -> Callable[..., AnyResponse]:
     """Return the function of *route* as it is called once everything else was checked."""
 
     @wraps(route.view)
@@ -137,7 +135,7 @@ def checked(route: Route, polls: Polls) -> Callable[..., AnyResponse]:
         make = partial(route.view, **values)
         if route.method == "POST" or "format" in request.args or message() is not None:
             return t.cast("AnyResponse", make())
-        return polls.answer(make) if is_poll() else if_changed(make)
+        return polls().answer(make) if is_poll() else if_changed(make)
 
     return view
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from threading import Lock
 
 from flask import Response
+from flask import current_app
 from flask import g
 from flask import request
 
@@ -33,6 +34,8 @@ LONGEST = 256 * 1024
 """Bytes of a page that is held; a longer one is made for each."""
 POLLED = "main#main"
 """The part of a page that asks for itself, as htmx names it."""
+POLLS = "condor-polls"
+"""The key in ``app.extensions`` of the app's :class:`Polls`."""
 
 
 def is_poll() -> bool:
@@ -56,6 +59,11 @@ class Polls:
             if len(self._pages) > MOST:
                 self._pages.popitem(last=False)
         return page.answer(make)
+
+
+def polls() -> Polls:
+    """Return the pages that are held for the app of this request."""
+    return t.cast(Polls, current_app.extensions.setdefault(POLLS, Polls()))
 
 
 class Held:
