@@ -49,11 +49,11 @@ def a_screen_that_changes_something(monkeypatch: pytest.MonkeyPatch) -> Iterator
     changes.clear()
     real = blueprint.add_screen
 
-    def add(made: Any, screen: str, polls: Any) -> None:
-        real(made, screen, polls)
+    def add(made: Any, screen: str) -> None:
+        real(made, screen)
         if screen == "overview":
             for route in routes:
-                blueprint.add_route(made, "tests", route, polls)
+                blueprint.add_route(made, "tests", route)
 
     monkeypatch.setattr(blueprint, "add_screen", add)
     loader = environment().loader
