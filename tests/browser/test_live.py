@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask_condor import Event
 from flask_condor import EventsManager
+from flask_condor.dashboard.polling import POLLED
 from flask_condor.demo.shop import ORDER_PLACED
 from flask_condor.demo.shop import USER_REGISTERED
 from flask_condor.demo.shop import UserRegistered
@@ -44,6 +45,20 @@ def polls_of(page: Page) -> list[str]:
 def morphed(page: Page) -> None:
     """Wait until the page has been brought up to date."""
     page.evaluate("new Promise(done => document.addEventListener('htmx:after:swap', () => done(), {once: true}))")
+
+
+def test_an_open_page_is_told_from_a_person_by_what_its_script_sends(
+    own_dashboard: str, visit: Callable[..., Visit]
+) -> None:
+    page = visit().page
+    sent: list[str | None] = []
+    page.on("request", lambda asked: sent.append(asked.headers.get("hx-source")))
+
+    page.goto(f"{own_dashboard}/events?poll=2")
+    with page.expect_request(lambda asked: asked.resource_type == "fetch"):
+        pass
+
+    assert sent[0] is None and sent[-1] == POLLED
 
 
 def test_a_new_event_appears_without_a_reload(
