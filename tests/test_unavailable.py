@@ -238,16 +238,13 @@ def test_tables_that_were_dropped_under_a_running_app(database_url: str, make_jo
     manager.log.engine.dispose()
 
 
-@pytest.mark.parametrize("act", ["write", "read"])
-def test_tables_without_a_column_that_was_added_since(
-    database_url: str, make_job: MakeJob, ran: list[Any], act: str
-) -> None:
+def test_tables_without_a_column_that_was_added_since(database_url: str, make_job: MakeJob) -> None:
     manager = manager_at(database_url, make_job)
     with manager.log.begin() as connection:
         connection.execute(text("ALTER TABLE condor_events DROP COLUMN subject"))
 
     with pytest.raises(LogUnavailable) as refusal:
-        manager.fire(Event("x")) if act == "write" else event_of_id(manager, "1")
+        event_of_id(manager, "1")
     with explained("the tables were not changed"), manager.log.engine.begin() as connection:
         upgrade(connection)
     manager.fire(Event("x"))
