@@ -55,7 +55,7 @@ LAYERS = (
     ("dashboard.reading.event", "receipt"),
     ("failure_groups",),
     ("redacting",),
-    ("log",),
+    ("log", "writing"),
     ("disabled",),
     ("webhook",),
     ("purge",),

@@ -215,18 +215,30 @@ MUTATIONS = {
     ),
     "queued: a SAVEPOINT before any BEGIN of sqlite3": (
         [("joining.py", 'execute_patiently(raw, "BEGIN IMMEDIATE")', "pass")],
-        [JOINING + "a_fire_that_is_the_first_statement_is_rolled_back_too"],
+        [JOINING + "the_first_fire_alone_works_after_one_that_was_rolled_back"],
     ),
     "queued: a transaction that SQLite has given up goes on": (
-        [("joining.py", "            connection.invalidate()\n", "            pass\n")],
+        [("joining.py", "        connection.invalidate()\n    return is_over", "        pass\n    return is_over")],
         [UNAVAILABLE + "a_transaction_that_a_full_disk_has_ended_cannot_be_committed_as_if_nothing_were"],
+    ),
+    "queued: half an event is left in the caller's transaction": (
+        [("joining.py", "            take_back(connection, raw, event_id)\n", "            pass\n")],
+        [UNAVAILABLE + "an_event_of_which_sqlite_refuses_a_delivery_is_taken_back_and_the_transaction_goes_on"],
+    ),
+    "queued: an older event is taken back": (
+        [("joining.py", " and raw.total_changes != before", "")],
+        [UNAVAILABLE + "an_event_that_was_there_before_is_not_taken_back_with_one_that_is_refused"],
+    ),
+    "queued: half an event that cannot be taken back is committed": (
+        [("joining.py", "        connection.invalidate()\n        raise\n", "        raise\n")],
+        [UNAVAILABLE + "a_transaction_in_which_half_an_event_would_be_left_cannot_be_committed"],
     ),
     "queued: databases told apart by their URL": (
         [("joining.py", "self._is_log(connection)", "engine.url == self._log.engine.url")],
         [JOINING + "another_name_of_the_same_file_is_the_same_database"],
     ),
     "queued: never in the caller's transaction": (
-        [("joining.py", "return connection if self._is_same[engine] else None", "return None")],
+        [("joining.py", "return connection if is_same else None", "return None")],
         [JOINING + "another_name_of_the_same_file_is_the_same_database"],
     ),
     "queued: written before the commit of another database": (

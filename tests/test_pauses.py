@@ -15,7 +15,6 @@ from flask_condor.claims import Wish
 from flask_condor.claims import claim
 from flask_condor.due import NOW
 from flask_condor.lanes import find_lanes
-from flask_condor.log import write_event
 from flask_condor.models import audit
 from flask_condor.pauses import pause
 from flask_condor.pauses import pauses_of
@@ -23,6 +22,7 @@ from flask_condor.pauses import resume
 from flask_condor.presence import waiting_unseen
 from flask_condor.worker import Plan
 from flask_condor.worker import Worker
+from flask_condor.writing import write_event
 from sqlalchemy import select
 from sqlalchemy.engine import Row
 

@@ -37,9 +37,9 @@ from flask_condor.errors import PayloadNotSerializable
 from flask_condor.event import Cause
 from flask_condor.event import Family
 from flask_condor.event import Origin
-from flask_condor.log import write_event
 from flask_condor.models import events
 from flask_condor.rows import event_from
+from flask_condor.writing import write_event
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine
 from sqlalchemy import select

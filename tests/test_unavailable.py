@@ -16,20 +16,24 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_condor import Condor
+from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor import database as database_module
 from flask_condor.database import explained
 from flask_condor.database import open_database
+from flask_condor.errors import EventIdTaken
 from flask_condor.errors import LogUnavailable
 from flask_condor.errors import SchemaMismatch
 from flask_condor.log import Log
+from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.models import metadata
 from flask_condor.schema import upgrade
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import func
 from sqlalchemy import make_url
 from sqlalchemy import select
 from sqlalchemy import text
@@ -53,6 +57,17 @@ connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
 """
+
+
+def other_job(event: Event[Any], ctx: Context) -> None:
+    raise AssertionError("only a worker runs it")
+
+
+def stored_in(engine: Engine) -> tuple[int, int]:
+    """Return how many events and deliveries there are."""
+    with engine.connect() as connection:
+        counts = [connection.scalar(select(func.count()).select_from(table)) for table in (events, deliveries)]
+    return counts[0] or 0, counts[1] or 0
 
 
 @contextmanager
@@ -407,6 +422,72 @@ def test_a_transaction_that_a_full_disk_has_ended_cannot_be_committed_as_if_noth
 
     assert orders_in(engine) == 1
     assert accepted(manager) == ["x"]
+
+
+@contextmanager
+def refusing(engine: Engine, *whats: str) -> Iterator[None]:
+    """Let SQLite refuse some statements, such as "DELETE ON condor_events", until the ``with`` block ends."""
+    with engine.begin() as connection:
+        for number, what in enumerate(whats):
+            refusal = "BEGIN SELECT RAISE(ABORT, 'not today'); END"
+            connection.execute(text(f"CREATE TRIGGER refusal{number} BEFORE {what} {refusal}"))
+    yield
+    with engine.begin() as connection:
+        for number in range(len(whats)):
+            connection.execute(text(f"DROP TRIGGER refusal{number}"))
+
+
+SECOND_JOB = "INSERT ON condor_deliveries WHEN NEW.job LIKE '%other_job'"
+
+
+@pytest.mark.parametrize("in_savepoint", [True, False])
+def test_an_event_of_which_sqlite_refuses_a_delivery_is_taken_back_and_the_transaction_goes_on(
+    manager: EventsManager, engine: Engine, ran: list[Any], in_savepoint: bool
+) -> None:
+    manager.register("x", other_job, run="queued")
+
+    with refusing(engine, SECOND_JOB), Session(engine) as session:
+        session.add(Order())
+        if in_savepoint:
+            session.begin_nested()
+        with refused(manager, ran, "event x was not accepted: .*not today", session):
+            session.add(Order())
+        session.commit()
+
+    assert orders_in(engine) == 2
+    assert stored_in(engine) == (1, 1)
+
+
+def test_an_event_that_was_there_before_is_not_taken_back_with_one_that_is_refused(
+    manager: EventsManager, engine: Engine
+) -> None:
+    manager.register("y", job, run="queued")
+
+    with Session(engine) as session:
+        manager.emit("x", id="order-1", session=session)
+        with pytest.raises(EventIdTaken):
+            manager.emit("y", id="order-1", session=session)
+        session.commit()
+
+    assert accepted(manager) == ["x", "x"]
+
+
+def test_a_transaction_in_which_half_an_event_would_be_left_cannot_be_committed(
+    manager: EventsManager, engine: Engine, ran: list[Any]
+) -> None:
+    manager.register("x", other_job, run="queued")
+
+    with refusing(engine, SECOND_JOB, "DELETE ON condor_events"), Session(engine) as session:
+        session.add(Order())
+        session.flush()
+        with (
+            refused(manager, ran, "event x was not accepted: .*not today", session),
+            pytest.raises(PendingRollbackError),
+        ):
+            session.commit()
+
+    assert orders_in(engine) == 0
+    assert stored_in(engine) == (1, 1)
 
 
 @pytest.mark.parametrize("in_savepoint", [True, False])

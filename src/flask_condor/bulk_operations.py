@@ -25,7 +25,6 @@ from .counting import Counted
 from .errors import OperationRefused
 from .errors import shorten_repr
 from .log import clock
-from .log import wake_workers
 from .models import bulk_operations
 from .operations import note
 from .purge import FINISHED
@@ -37,6 +36,7 @@ from .selected import ToCancel
 from .selected import ToForget
 from .selected import ToReplay
 from .selected import ToRetry
+from .writing import wake_workers
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,6 +38,8 @@ from .sqlite_file import BUSY
 from .sqlite_file import attend
 
 PLAINLY = "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+FAILURES = (SQLAlchemyError, sqlite3.Error, OSError)
+"""What a database that fails may raise."""
 PASSWORD = re.compile(r"(://[^:@/]*:).*@")
 PLAIN_POSTGRESQL = re.compile(r"^postgres(?:ql)?://")
 MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(condor_\w+)|relation \"(condor_\w+)\" does not exist")
@@ -154,10 +156,15 @@ def explained(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        if isinstance(error, StatementError):
-            error.hide_parameters = True  # a payload is among them, and the text of an error ends up in a log
-        raise LogUnavailable(f"{what}: {cause_of(error)}") from error
+    except FAILURES as error:
+        raise unavailable(what, error) from error
+
+
+def unavailable(what: str, error: Exception) -> LogUnavailable:
+    """Return what :func:`explained` raises for *error*, one of :data:`FAILURES`."""
+    if isinstance(error, StatementError):
+        error.hide_parameters = True  # a payload is among them, and the text of an error ends up in a log
+    return LogUnavailable(f"{what}: {cause_of(error)}")
 
 
 def cause_in_files(error: OSError) -> str:

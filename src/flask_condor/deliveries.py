@@ -30,13 +30,13 @@ from .failures import add_failures
 from .kept_lines import KeptLines
 from .kept_lines import add_lines
 from .log import clock
-from .log import wake_workers
 from .models import RUNNING
 from .models import deliveries
 from .rates import Finished
 from .rates import add_runs
 from .redacting import redact_ended
 from .storable import Failure
+from .writing import wake_workers
 
 
 class Outcome(msgspec.Struct, frozen=True):

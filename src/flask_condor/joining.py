@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
-from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import text
@@ -17,12 +16,14 @@ from sqlalchemy.exc import InvalidRequestError
 
 from .database import executor_of
 from .sqlite_file import execute_patiently
+from .statements import TAKE_BACK
 
 if t.TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from .log import Log
 
+Write = Callable[[Connection], object]
 POSTGRESQL_IDENTITY = text(
     "SELECT system_identifier, oid FROM pg_control_system(), pg_database WHERE datname = current_database()"
 )
@@ -53,9 +54,10 @@ class Joining:
             connection = session.connection()
         except InvalidRequestError:
             return None
-        if engine not in self._is_same:
-            self._is_same[engine] = engine.pool is self._log.engine.pool or self._is_log(connection)
-        return connection if self._is_same[engine] else None
+        is_same = self._is_same.get(engine)
+        if is_same is None:
+            is_same = self._is_same[engine] = engine.pool is self._log.engine.pool or self._is_log(connection)
+        return connection if is_same else None
 
     def _is_log(self, connection: Connection) -> bool:
         if connection.dialect.name == "sqlite":
@@ -85,38 +87,73 @@ def file_in(databases: t.Iterable[t.Any]) -> object:
     return status.st_dev, status.st_ino
 
 
-def commits_by_itself(connection: Connection) -> bool:
-    """Tell whether each statement of *connection* is a transaction of its own (AUTOCOMMIT), whatever its session says.
+def commits_by_itself(raw: object) -> bool:
+    """Tell whether each statement on *raw* is a transaction of its own (AUTOCOMMIT), whatever its session says.
 
     To be asked when the session's transaction has begun.
     """
-    raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection):
         return raw.isolation_level is None and not raw.in_transaction
     return bool(getattr(raw, "autocommit", False))
 
 
-@contextmanager
-def savepoint(connection: Connection) -> Iterator[None]:
-    """Write within a caller's transaction so that a failure leaves it as it was.
-
-    Python's sqlite3 begins a transaction only at the first INSERT, UPDATE or DELETE: a SAVEPOINT before that would be
-    the outermost transaction, and its RELEASE a commit. So the transaction is begun here where it has not been.
-
-    When the disk is full SQLite may give up the whole transaction, not only the statement. A COMMIT would then succeed
-    and keep nothing; so the connection is invalidated, and all but a rollback of its session raises.
-    """
+def write_in(connection: Connection, write: Write) -> None:
+    """Call *write* within a caller's transaction so that a failure leaves that as it was."""
     raw = connection.connection.dbapi_connection
-    if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
-        execute_patiently(raw, "BEGIN IMMEDIATE")
+    begin_where_needed(raw)
     execute = executor_of(connection)
     execute("SAVEPOINT condor")
     try:
-        yield
+        write(connection)
         execute("RELEASE SAVEPOINT condor")
     except BaseException:
-        if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
-            connection.invalidate()
-        else:
+        if not is_given_up(connection, raw):
             execute("ROLLBACK TO SAVEPOINT condor")
+        raise
+
+
+def write_event_in(connection: Connection, raw: sqlite3.Connection, event_id: str, write: Write) -> None:
+    """Do the same on SQLite for a *write* that adds a new event with its deliveries, or nothing.
+
+    Without a SAVEPOINT, in which SQLite keeps a copy of each page that is changed: that is a quarter of the whole. A
+    statement that fails it undoes by itself, so only whole rows are left to undo.
+    """
+    begin_where_needed(raw)
+    before = raw.total_changes
+    try:
+        write(connection)
+    except BaseException:
+        if not is_given_up(connection, raw) and raw.total_changes != before:
+            take_back(connection, raw, event_id)
+        raise
+
+
+def begin_where_needed(raw: object) -> None:
+    """Begin a transaction where Python's sqlite3 has not, which it does only at the first INSERT, UPDATE or DELETE.
+
+    A SAVEPOINT before that would be the outermost transaction, and its RELEASE a commit.
+    """
+    if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
+        execute_patiently(raw, "BEGIN IMMEDIATE")
+
+
+def is_given_up(connection: Connection, raw: object) -> bool:
+    """Tell whether SQLite has given up a whole transaction, not only the statement, as it may when the disk is full.
+
+    A COMMIT would then succeed and keep nothing; so the connection is invalidated, and all but a rollback of its
+    session raises.
+    """
+    is_over = isinstance(raw, sqlite3.Connection) and not raw.in_transaction
+    if is_over:
+        connection.invalidate()
+    return is_over
+
+
+def take_back(connection: Connection, raw: sqlite3.Connection, event_id: str) -> None:
+    """Delete an event that was written in a transaction which shall be as it was, or let nothing of that be kept."""
+    try:
+        for statement in TAKE_BACK:
+            raw.execute(statement, (event_id,))
+    except BaseException:
+        connection.invalidate()
         raise

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 import typing as t
 from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -18,50 +16,29 @@ from sqlalchemy.engine import Engine
 
 from . import travel
 from .bus import BUS
-from .bus import bus_of
 from .database import check_backend
 from .database import check_url
-from .database import executor_of
 from .database import explained
 from .database import is_in_memory
-from .database import is_psycopg
 from .database import open_database
 from .database import renew_after_fork
-from .errors import EventIdTaken
 from .errors import SchemaMismatch
-from .event import Event
-from .family import refuse_large_family
 from .file_guard import file_of
 from .models import VERSION
-from .models import events
 from .redacting import IS_STORED
 from .redacting import REDACTION
-from .redacting import redacted
-from .redacting import redaction_of
 from .redaction import redaction_by
-from .rows import NO_RECEIPT
-from .rows import Deliverable
-from .rows import delivery_row
-from .rows import event_row
 from .schema import ensure_schema
 from .schema import no_rows
 from .schema import take_write_lock
 from .schema import version_in
 from .sqlite_file import READING
-from .statements import ADD_DELIVERIES
-from .statements import ADD_DELIVERIES_DUE_IN
-from .statements import ADD_DELIVERY
 from .statements import CLOCK
-from .statements import NOTIFY
-from .statements import accept
-from .statements import accept_by_psycopg
-from .statements import add_event
 
 if t.TYPE_CHECKING:
     from flask import Flask
 
     from .config import Config
-    from .due import Due
 
 SETTING = "CONDOR_DATABASE_URL"
 
@@ -190,6 +167,11 @@ class Log:
         self._has_tables = found is not None
         return self._has_tables
 
+    @property
+    def has_tables(self) -> bool:
+        """Whether the tables are known to be there."""
+        return self._has_tables
+
     def ensure_tables_in(self, connection: Connection) -> None:
         """Make the tables when there are none, for a transaction that is not the log's own.
 
@@ -214,81 +196,3 @@ def clock(connection: Connection) -> float:
     if connection.dialect.name == "sqlite":
         return time.time() + travel.ahead
     return t.cast(float, connection.scalar(select(CLOCK))) + travel.ahead
-
-
-def write_event(  # noqa: PLR0913  # the last two by keyword
-    connection: Connection,
-    event: Event[t.Any],
-    payload: str,
-    jobs: Sequence[Deliverable],
-    due: Due,
-    *,
-    replay_of: str | None = None,
-    bus: str | None = None,
-    receipt: Mapping[str, t.Any] = NO_RECEIPT,
-) -> bool:
-    """Write *event* with a pending delivery for each of *jobs*; return False when an event of its id is there already.
-
-    :param payload: as :func:`~flask_condor.payload.to_json` gives it.
-    :param replay_of: the id of the event that this one repeats.
-    :param bus: that of *connection* when None; the connection of a caller has none.
-    :param receipt: of an event that came over HTTP, its columns in their order.
-    :raises EventIdTaken: when that is of another name, or on another bus.
-    :raises EventLoop: when the root of *event* has led to too many others already.
-    """
-    bus = bus or bus_of(connection)
-    payload, is_redacted = redacted(payload, None if jobs else redaction_of(connection))
-    row = event_row(
-        event, payload, bus, is_orphan=not jobs, is_redacted=is_redacted, replay_of=replay_of, receipt=receipt
-    )
-    if connection.dialect.name != "sqlite":
-        is_new = accept_on_server(connection, len(jobs), row | parameters_of(jobs, due))
-    elif is_new := executor_of(connection)(*add_event(row)).rowcount:
-        write_deliveries(connection, event.id, jobs, due, bus)
-    if is_new and row["root_id"] != row["id"]:
-        refuse_large_family(connection, row["root_id"], (*event._origin.path, event.name) if event._origin else ())
-    if not is_new:
-        refuse_other_event(connection, event, bus)
-    return bool(is_new)
-
-
-def accept_on_server(connection: Connection, jobs: int, parameters: dict[str, t.Any]) -> bool:
-    if is_psycopg(connection):
-        return executor_of(connection)(accept_by_psycopg(jobs), parameters).fetchone() is not None
-    return connection.execute(accept(jobs), parameters).first() is not None
-
-
-def refuse_other_event(connection: Connection, event: Event[t.Any], bus: str) -> None:
-    stored = connection.execute(select(events.c.name, events.c.bus).where(events.c.id == event.id)).one_or_none()
-    if stored is not None and tuple(stored) != (event.name, bus):
-        raise EventIdTaken(event.id, repr(stored.name) if stored.bus == bus else f"of bus {stored.bus!r}", event.name)
-
-
-def parameters_of(jobs: Sequence[Deliverable], due: Due) -> dict[str, t.Any]:
-    found: dict[str, t.Any] = {"at": due.at, "wait": due.wait + travel.ahead}
-    for number, job in enumerate(jobs):
-        found |= {f"job{number}": job.path, f"queue{number}": job.rules.queue, f"priority{number}": job.rules.priority}
-    return found
-
-
-def write_deliveries(connection: Connection, event_id: str, jobs: Sequence[Deliverable], due: Due, bus: str) -> None:
-    """Write a pending delivery of the event for each of *jobs*, and wake the workers at commit."""
-    if not jobs:
-        return
-    wait_from_now = due.wait + travel.ahead
-    if connection.dialect.name == "sqlite":
-        at = time.time() + wait_from_now if due.at is None else due.at
-        execute = executor_of(connection)
-        for job in jobs:
-            execute(ADD_DELIVERY, (*delivery_row(event_id, job, bus).values(), at))
-        return
-    wait = {"wait": wait_from_now} if due.at is None else {"due_at": due.at}
-    statement = ADD_DELIVERIES_DUE_IN if due.at is None else ADD_DELIVERIES
-    connection.execute(statement, [delivery_row(event_id, job, bus) | wait for job in jobs])
-    wake_workers(connection)
-
-
-def wake_workers(connection: Connection) -> None:
-    """Tell the workers, at commit, that something is due; those on SQLite see it by themselves."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(NOTIFY)

@@ -28,8 +28,6 @@ from .job import Job
 from .job import is_same
 from .job import name_of
 from .log import clock
-from .log import wake_workers
-from .log import write_event
 from .models import DEAD
 from .models import PENDING
 from .models import audit
@@ -38,6 +36,8 @@ from .models import events
 from .redacting import redact_ended
 from .redacting import shown_payload
 from .registry import refuse_namesakes
+from .writing import wake_workers
+from .writing import write_event
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,28 +5,30 @@ from __future__ import annotations
 import sqlite3
 import time
 import typing as t
-from collections.abc import Callable
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 
-from .database import explained
+from .database import FAILURES
+from .database import unavailable
 from .deferral import Deferral
 from .due import NOW
 from .due import Due
 from .errors import CondorError
 from .errors import LogUnavailable
 from .joining import Joining
+from .joining import Write
 from .joining import commits_by_itself
-from .joining import savepoint
+from .joining import write_event_in
+from .joining import write_in
 from .line import tell
 from .log import Log
-from .log import write_deliveries
-from .log import write_event
 from .rows import Deliverable
 from .sqlite_file import is_busy
 from .transactions import hold
+from .writing import write_deliveries
+from .writing import write_event
 
 if t.TYPE_CHECKING:
     from .context import Context
@@ -34,7 +36,6 @@ if t.TYPE_CHECKING:
     from .transactions import Sessions
     from .typed_names import TypedNames
 
-Write = Callable[[Connection], object]
 AT_ONCE = 0.1
 """Seconds within which a lock is refused without having been waited for."""
 READ_BEFORE = (
@@ -83,38 +84,54 @@ class Outbox:
             if not write_event(connection, event, payload, [job], NOW, bus=bus):
                 write_deliveries(connection, event.id, [job], NOW, bus)
 
-        self._write(event, ctx, None, write)
+        self._write(event, ctx, None, write, adds_to_old=True)
 
-    def _write(self, event: Event[t.Any], ctx: Context, given: object, write: Write) -> None:
+    def _write(
+        self, event: Event[t.Any], ctx: Context, given: object, write: Write, *, adds_to_old: bool = False
+    ) -> None:
+        """Write in the transaction that *event* belongs to.
+
+        :param adds_to_old: whether *write* adds a delivery also to an event that is in the log already.
+        """
         session = self._sessions.to_join(given)
         if session is None:
             self._write_alone(event, write)
             return
-        with explained(not_accepted(event)):
+        try:
             connection = self._joining.connection_of(session)
+        except FAILURES as error:
+            raise unavailable(not_accepted(event), error) from error
         if connection is None:
             hold(session, Deferral(event, queued_jobs, lambda *_: self._write_late(event, write, ctx), ctx))
-        elif commits_by_itself(connection):
+            return
+        raw = connection.connection.dbapi_connection
+        if commits_by_itself(raw):
             self._write_alone(event, write)
         else:
-            self._write_in(connection, event, write)
+            self._write_in(connection, raw, event, write, adds_to_old=adds_to_old)
             hold(session, Written(event, ctx))
+
+    def _write_in(
+        self, connection: Connection, raw: object, event: Event[t.Any], write: Write, *, adds_to_old: bool
+    ) -> None:
+        begun = time.monotonic()
+        try:
+            if isinstance(raw, sqlite3.Connection) and self._log.has_tables and not adds_to_old:
+                write_event_in(connection, raw, event.id, write)
+            else:
+                write_in(connection, partial(self._write_with_tables, write))
+        except FAILURES as error:
+            if is_busy(getattr(error, "orig", error)) and time.monotonic() - begun < AT_ONCE:
+                raise LogUnavailable(f"{not_accepted(event)}: {READ_BEFORE}") from error
+            raise unavailable(not_accepted(event), error) from error
 
     def _write_alone(self, event: Event[t.Any], write: Write) -> None:
         with self._log.begin(not_accepted(event)) as connection:
             write(connection)
 
-    def _write_in(self, connection: Connection, event: Event[t.Any], write: Write) -> None:
-        begun = time.monotonic()
-        with explained(not_accepted(event)):
-            try:
-                with savepoint(connection):
-                    self._log.ensure_tables_in(connection)
-                    write(connection)
-            except (DBAPIError, sqlite3.Error) as error:
-                if is_busy(getattr(error, "orig", error)) and time.monotonic() - begun < AT_ONCE:
-                    raise LogUnavailable(f"{not_accepted(event)}: {READ_BEFORE}") from error
-                raise
+    def _write_with_tables(self, write: Write, connection: Connection) -> None:
+        self._log.ensure_tables_in(connection)
+        write(connection)
 
     def _write_late(self, event: Event[t.Any], write: Write, ctx: Context) -> None:
         try:

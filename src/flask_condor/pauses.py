@@ -23,11 +23,11 @@ from .errors import OperationRefused
 from .errors import shorten_repr
 from .job import Rules
 from .log import clock
-from .log import wake_workers
 from .models import deliveries
 from .models import events
 from .models import pauses
 from .operations import note
+from .writing import wake_workers
 
 if t.TYPE_CHECKING:
     from .registry import Registry

@@ -48,17 +48,17 @@ def event_row(  # noqa: PLR0913  # all but three by keyword
     receipt: Mapping[str, t.Any] = NO_RECEIPT,
 ) -> dict[str, t.Any]:
     """Return the row of *event* in ``condor_events``, in the order of its columns."""
-    origin = event._origin or OF_A_REQUEST
+    id, origin = event.id, event._origin or OF_A_REQUEST
     cause = origin.cause
     return {
-        "id": event.id,
+        "id": id,
         "name": str.__str__(event.name),
         "payload": payload,
         "is_replayable": is_replayable,
         "is_orphan": is_orphan,
         "source": origin.source,
         "fired_at": event._made_at,
-        "root_id": origin.family.root_id if origin.path else event.id,
+        "root_id": origin.family.root_id if origin.path else id,
         "path": json.dumps(origin.path) if origin.path else "[]",
         "cause_id": cause.event_id if cause else None,
         "cause_name": cause.event_name if cause else None,

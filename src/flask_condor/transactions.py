@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
 
 HELD = "flask_condor.held"
 """The key of ``session.info`` under which a session keeps what its open transactions hold."""
+SESSIONS = (Session, scoped_session)
 VIEW_RAISED = "flask_condor.view_raised"
 """The key of the WSGI environment that says that the request ended in an exception."""
 THROUGH = (__name__.partition(".")[0], "blinker")
@@ -70,6 +71,8 @@ class Sessions:
         :raises SessionInvalid: when it is neither a session nor a scoped session.
         """
         refuse_other(session)
+        if not plan:
+            return plan
         find = functools.partial(existing, session)
         return tuple(AfterCommit(job.job, job.run, find) if isinstance(job, AfterCommit) else job for job in plan)
 
@@ -158,7 +161,7 @@ def hold(session: Session, deferral: Deferral) -> None:
 
 
 def refuse_other(session: object) -> None:
-    if not isinstance(session, Session | scoped_session):
+    if not isinstance(session, SESSIONS):
         raise SessionInvalid("fire(session=...)", session, "Session")
 
 
@@ -175,7 +178,10 @@ def held_by(session: Session) -> Held | None:
     if transaction is None:
         return None
     all_held: dict[SessionTransaction, Held] = session.info.setdefault(HELD, {})
-    return all_held.setdefault(transaction, Held())
+    held = all_held.get(transaction)
+    if held is None:
+        held = all_held[transaction] = Held()
+    return held
 
 
 def place_of_fire() -> str:

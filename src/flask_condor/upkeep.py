@@ -20,7 +20,6 @@ from .failures import prune_failures
 from .gauges import note_gauge
 from .line import tell
 from .log import clock
-from .log import write_event
 from .operations import jobs_to_run
 from .payload import from_json
 from .prune import Prune
@@ -31,6 +30,7 @@ from .prune import prune_trends
 from .rates import HOURS_KEPT
 from .rates import prune_rates
 from .schedule import GRACE
+from .writing import write_event
 
 if t.TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -20,10 +20,10 @@ from ..event import Origin
 from ..event import originate
 from ..faults import PayloadInvalid
 from ..faults import faults_in
-from ..log import write_event
 from ..redaction import redaction_by
 from ..registry import refuse_namesakes
 from ..registry import refuse_unstorable
+from ..writing import write_event
 from .receipts import Arrival
 from .receipts import id_taken
 from .receipts import know_again
