@@ -18,6 +18,7 @@ from .chain import step_here
 from .config import Config
 from .context import Context
 from .context import current_request
+from .due import NOW
 from .emitting import Emitting
 from .errors import EventInvalid
 from .errors import LogUnavailable
@@ -29,7 +30,6 @@ from .job import Rules
 from .job import loop_is_running
 from .operating import Operating
 from .queueing import Queueing
-from .queueing import is_queued
 from .registry import Registry
 from .retry import Retry
 from .signals import Call
@@ -242,14 +242,17 @@ class EventsManager(Emitting, Operating):
     ) -> tuple[Chain, Plan, Recording | None, LogUnavailable | None]:
         if not isinstance(event, Event):
             raise EventInvalid(f"fire() takes an Event, got {event!r}. Write fire(Event(NAME, payload)), or emit().")
-        chain, plan = self._chain(), self.registry.plan_for(event, strict=strict)
-        if session is not None:
-            plan = self.registry.sessions.join(plan, session)
+        chain, registry = self._chain(), self.registry
+        plan = registry.sort(event.name, registry.plan_for(event, strict=strict))
+        here = plan.here if session is None else registry.sessions.join(plan.here, session)
         originate(event, chain.origin_of(event.name))
-        if delay is None and at is None and not any(map(is_queued, plan)):
-            return chain, plan, self.queueing.record(event, plan, is_queued=False), None
-        plan, refusal = self.queueing.take(event, plan, chain.ctx, session, delay, at)
-        return chain, plan, self.queueing.record(event, plan, is_queued=True), refusal
+        if delay is not None or at is not None:
+            refusal = self.queueing.take_all(event, delay, at, chain.ctx, session)
+            return chain, (), self.queueing.record(event, (), (), is_queued=True), refusal
+        if not plan.queued:
+            return chain, here, self.queueing.record(event, here, plan.entries, is_queued=False), None
+        refusal = self.queueing.take(event, plan.queued, NOW, chain.ctx, session)
+        return chain, here, self.queueing.record(event, here, plan.entries, is_queued=True), refusal
 
     def _chain(self) -> Chain:
         chain: Chain | None = getattr(_cv_app.get(), "_condor", None)

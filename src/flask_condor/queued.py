@@ -18,6 +18,11 @@ if t.TYPE_CHECKING:
     Enqueue = Callable[[Event[t.Any], "Queued"], None]
 
 
+def is_queued(call: object) -> bool:
+    """Tell whether what stands in a signal is for a worker to run."""
+    return getattr(call, "is_queued", False)
+
+
 class Queued:
     """Stands in a signal for a job that a worker runs.
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from .chain import watch_runs
-from .due import NOW
 from .due import due_from
 from .errors import LogUnavailable
 from .registry import refuse_namesakes
@@ -19,14 +18,15 @@ if t.TYPE_CHECKING:
 
     from .config import Config
     from .context import Context
+    from .due import Due
     from .event import Event
     from .log import Log
     from .outbox import Outbox
-    from .queued import Queued
     from .recorder import Recorder
     from .recording import Entry
     from .recording import Recording
     from .registry import Registry
+    from .rows import Deliverable
     from .signals import Plan
 
 
@@ -87,17 +87,18 @@ class Queueing:
                 self._registry.signals.watch()
                 watch_runs()
 
-    def record(self, event: Event[t.Any], plan: Plan, *, is_queued: bool) -> Recording | None:
+    def record(
+        self, event: Event[t.Any], plan: Plan, entries: tuple[Entry | None, ...], *, is_queued: bool
+    ) -> Recording | None:
         """Return what is to be told how each of *plan* ends, when runs are recorded.
 
+        :param entries: under what. :param is_queued: whether the outbox writes the event.
         :raises EventInvalid: for an id that the event log cannot hold.
-        :param is_queued: whether the outbox writes the event.
         """
         signals = self._registry.signals
         if not signals.is_watched or not signals.enabled or (is_queued and not plan):
             return None
         refuse_unstorable(event.id, "id")
-        entries = self._registry.entries_of(event.name, plan)
         is_orphan = not plan and not self._registry.knows(event.name)
         payload = None if is_queued else self._registry.typed_names.to_json_or_none(event)
         return self.recorder.start(event, entries, is_orphan=is_orphan, awaits_event=is_queued, payload=payload)
@@ -119,32 +120,28 @@ class Queueing:
             self.recorder.flush(1.0)
 
     def take(
-        self, event: Event[t.Any], plan: Plan, ctx: Context, session: object, delay: object, at: object
-    ) -> tuple[Plan, LogUnavailable | None]:
-        """Write what *plan*, or all of it with *delay* or *at*, leaves to a worker; return the rest, and a refusal.
+        self, event: Event[t.Any], jobs: Sequence[Deliverable], due: Due, ctx: Context, session: object
+    ) -> LogUnavailable | None:
+        """Write *event* with a delivery for each of *jobs*, for a worker to run; return why it was refused, if it was.
 
-        :raises: as :meth:`Outbox.enqueue`, save LogUnavailable, which is returned: the rest shall run all the same.
+        :raises: as :meth:`Outbox.enqueue`, save LogUnavailable, which is returned: the others shall run all the same.
         """
-        is_delayed = delay is not None or at is not None
-        self.turn_on()
-        due = due_from(delay, at) if is_delayed else NOW
-        if self._registry.is_silent(event.name):
-            return plan, None
         refuse_unstorable(event.id, "id")
-        queued = self._registry.jobs_once(event.name) if is_delayed else only_queued(plan)
-        refuse_namesakes(event.name, queued)
-        rest = () if is_delayed else tuple(call for call in plan if not is_queued(call))
         try:
-            self.outbox.enqueue(event, queued, due, ctx, session)
+            self.outbox.enqueue(event, jobs, due, ctx, session)
         except LogUnavailable as refusal:
-            return rest, refusal
+            return refusal
         self.on_accept()
-        return rest, None
+        return None
 
-
-def is_queued(call: object) -> bool:
-    return getattr(call, "is_queued", False)
-
-
-def only_queued(plan: Plan) -> Sequence[Queued]:
-    return [t.cast("Queued", call) for call in plan if is_queued(call)]
+    def take_all(
+        self, event: Event[t.Any], delay: object, at: object, ctx: Context, session: object
+    ) -> LogUnavailable | None:
+        """Do the same for all jobs that *event* has, due as *delay* or *at* say; for none while it is silenced."""
+        self.turn_on()
+        due = due_from(delay, at)
+        if self._registry.is_silent(event.name):
+            return None
+        jobs = self._registry.jobs_once(event.name)
+        refuse_namesakes(event.name, jobs)
+        return self.take(event, jobs, due, ctx, session)

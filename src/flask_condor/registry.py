@@ -8,6 +8,8 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from functools import cached_property
 
+import msgspec
+
 from .after_response import Later
 from .errors import EventInvalid
 from .errors import EventNameEmpty
@@ -28,6 +30,7 @@ from .job import name_of
 from .job import path_of
 from .job import ready
 from .queued import Queued
+from .queued import is_queued
 from .signals import Call
 from .signals import JobSignal
 from .signals import Plan
@@ -53,6 +56,18 @@ LONGEST = 255
 """Characters of an event's name or id, and of a queued job's path."""
 
 
+class SortedPlan(msgspec.Struct, frozen=True):
+    """A plan, by where its calls run."""
+
+    plan: Plan
+    queued: tuple[Queued, ...]
+    """Those that a worker runs."""
+    here: Plan
+    """The others."""
+    entries: tuple[Entry | None, ...]
+    """Under what each of *here* is recorded; None for what is no job, or puts one off."""
+
+
 class Registry:
     """The jobs of one app; safe to change while other threads fire.
 
@@ -69,7 +84,7 @@ class Registry:
         self._ready = functools.partial(ready, app=app)
         self._run_later = run_later
         self._jobs: dict[str, tuple[Job, ...]] = {}
-        self._entries: dict[str, tuple[Plan, tuple[Entry | None, ...]]] = {}
+        self._sorted: dict[str, SortedPlan] = {}
         self.signals = Signals(self._ready)
         self.typed_names = TypedNames()
         self.defers = False
@@ -154,16 +169,18 @@ class Registry:
         """Tell whether *name* is registered, with or without a job."""
         return name in self._jobs
 
-    def entries_of(self, name: str, plan: Plan) -> tuple[Entry | None, ...]:
-        """Return under what each of *plan* is recorded; None for what is no job, or puts one off."""
-        kept = self._entries.get(name)
-        if kept is not None and kept[0] is plan:
-            return kept[1]
+    def sort(self, name: str, plan: Plan) -> SortedPlan:
+        """Return a *plan* of event *name*, sorted; kept for the next fire of the same plan."""
+        kept = self._sorted.get(name)
+        if kept is not None and kept.plan is plan:
+            return kept
+        queued = tuple(t.cast("Queued", call) for call in plan if is_queued(call))
+        here = tuple(call for call in plan if not is_queued(call))
         paths = {id(job.receiver): job.path for job in self._jobs.get(name, ()) if job.run == "now"}
-        found = [paths.get(id(getattr(call, "receiver", call))) for call in plan]
+        found = [paths.get(id(getattr(call, "receiver", call))) for call in here]
         entries: tuple[Entry | None, ...] = tuple(None if path is None else (path, "now") for path in found)
-        self._entries[name] = plan, entries
-        return entries
+        self._sorted[name] = kept = SortedPlan(plan, queued, here, entries)
+        return kept
 
     def registered_signal(self, name: str) -> JobSignal:
         """Return the signal of a registered name.
@@ -179,10 +196,12 @@ class Registry:
 
         :param strict: whether a name that nobody registered is an error.
         """
-        check_name(event.name)
-        if not self.signals.enabled:
-            return ()
-        plan = self.signals.other_plans.get(event.name, self.signals.plans.get(event.name))
+        plan = self.signals.other_plans.get(event.name) if isinstance(event.name, str) else None
+        if plan is None:
+            check_name(event.name)
+            if not self.signals.enabled:
+                return ()
+            plan = self.signals.plans.get(event.name)
         if plan is None and strict:
             plan = self.registered_signal(event.name).plan_for(event)
         elif plan is None:

@@ -131,7 +131,7 @@ class Lookout:
 
     def accepted(self) -> None:
         """Look, when an event was queued in a request."""
-        if has_request_context():
+        if time.monotonic() >= self._next and has_request_context():
             self.look()
 
     def look(self) -> None:

@@ -47,7 +47,9 @@ class Apart(Queueing):
 
         return Log(self._app, replace(self._config, database_url=f"sqlite:///{Path(self._folder, 'condor.db')}"))
 
-    def record(self, event: Event[t.Any], plan: Plan, *, is_queued: bool) -> Recording | None:
+    def record(
+        self, event: Event[t.Any], plan: Plan, entries: tuple[Entry | None, ...], *, is_queued: bool
+    ) -> Recording | None:
         if self._registry.signals.enabled:
             self._note(event)
         return None

@@ -21,7 +21,7 @@ from ..errors import EventLoop
 from ..errors import JobsFailed
 from ..job import loop_is_running
 from ..job import name_of
-from ..queueing import is_queued
+from ..queued import is_queued
 
 if t.TYPE_CHECKING:
     from flask.ctx import RequestContext
