@@ -115,8 +115,8 @@ def write_in(connection: Connection, write: Write) -> None:
 def write_event_in(connection: Connection, raw: sqlite3.Connection, event_id: str, write: Write) -> None:
     """Do the same on SQLite for a *write* that adds a new event with its deliveries, or nothing.
 
-    Without a SAVEPOINT, in which SQLite keeps a copy of each page that is changed: that is a quarter of the whole. A
-    statement that fails it undoes by itself, so only whole rows are left to undo.
+    Without a SAVEPOINT, in which SQLite keeps a copy of each page that is changed. A statement that fails it undoes by
+    itself, so only whole rows are left to undo.
     """
     begin_where_needed(raw)
     before = raw.total_changes
