@@ -258,7 +258,7 @@ MUTATIONS = {
         [QUEUED + "the_same_id_twice_is_one_event"],
     ),
     "queued: a refusal of the log ends the fire": (
-        [("queueing.py", "return rest, refusal", "raise refusal")],
+        [("queueing.py", "return refusal", "raise refusal")],
         [UNAVAILABLE + "a_database_that_has_become_read_only"],
     ),
     "queued: descendants counted without a lock": (
