@@ -132,7 +132,7 @@ def catalogue() -> Response:
         seen=seen,
         fired=fired,
         ran=ran,
-        by_clock={one.name for one in schedules()},
+        by_clock=names_by_clock(),
         untold=said.untold,
         looked_at=LOOKED_AT,
         next_url=next_url(rows),
@@ -165,6 +165,11 @@ def entries_here(said: Said, seen: Iterable[str], wanted: str) -> list[Entry]:
 
 def next_url(rows: list[Entry]) -> str | None:
     return changed(cursor=cursor_of((rows[ROWS - 1].name,))) if len(rows) > ROWS else None
+
+
+def names_by_clock() -> set[str]:
+    """Return the names that are fired by schedules."""
+    return {one.name for one in schedules()}
 
 
 def schedules() -> list[Schedule]:
