@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("."), help="on the disk to be measured")
     parser.add_argument("--postgresql", metavar="URL", help="an empty database, also measured")
     options = parser.parse_args()
-    with TemporaryDirectory(dir=options.folder) as name:
+    with TemporaryDirectory(dir=options.folder.resolve()) as name:
         folder = Path(name)
         manager, contenders = contenders_of(f"sqlite:///{folder}/condor.db", "")
         contenders |= {"bare INSERT; COMMIT": bare_insert(folder), "huey enqueue": huey_enqueue(folder)}
