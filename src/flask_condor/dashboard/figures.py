@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import cached_property
+from functools import lru_cache
+from itertools import groupby
 
 import msgspec
 
@@ -23,6 +26,8 @@ if t.TYPE_CHECKING:
     from .query import Period
 
 LISTED = 6
+DAY = 86400
+Day = tuple[Span, ...]
 K = t.TypeVar("K")
 
 
@@ -40,7 +45,7 @@ class Ranked(msgspec.Struct, frozen=True):
         return self.failed / self.runs if self.runs else 0.0
 
 
-class Figures(msgspec.Struct, frozen=True):
+class Figures(msgspec.Struct, frozen=True, dict=True):
     """Those of one period."""
 
     spans: dict[int, Span]
@@ -53,8 +58,11 @@ class Figures(msgspec.Struct, frozen=True):
 
     def runs(self, *outcomes: str) -> int:
         """Return how many attempts ended in one of *outcomes*; all without any."""
-        counted = added(span.outcomes for span in self.spans.values())
-        return sum(runs for outcome, runs in counted.items() if not outcomes or outcome in outcomes)
+        return sum(runs for outcome, runs in self._outcomes.items() if not outcomes or outcome in outcomes)
+
+    @cached_property
+    def _outcomes(self) -> dict[str, int]:
+        return added(span.outcomes for span in self.spans.values())
 
     @property
     def success(self) -> float | None:
@@ -66,16 +74,22 @@ class Figures(msgspec.Struct, frozen=True):
         """The share of attempts that failed, be they tried again or not."""
         return share(self.runs("failed", "dead", "lost"), self.runs())
 
-    @property
+    @cached_property
     def p95(self) -> float | None:
         """The duration in seconds below which 95 % of the runs were."""
         merged = added(span.buckets for span in self.spans.values())
         return percentiles(merged, (0.95,))[0] if merged else None
 
+    @property
+    def _days(self) -> list[Day]:
+        """The spans in parts that are the same at the next look, save the last."""
+        parts = groupby(self.spans.items(), lambda item: item[0] // DAY)
+        return [tuple(span for _, span in part) for _, part in parts]
+
     def most_failing(self) -> list[Ranked]:
         """Return the events with the most failed attempts."""
         runs, failed = dict[str, int](), dict[str, int]()
-        for (name, outcome), count in added(span.names for span in self.spans.values()).items():
+        for (name, outcome), count in added(map(names_in, self._days)).items():
             runs[name] = runs.get(name, 0) + count
             if outcome != "done":
                 failed[name] = failed.get(name, 0) + count
@@ -85,13 +99,23 @@ class Figures(msgspec.Struct, frozen=True):
     def slowest(self) -> list[Ranked]:
         """Return the jobs with the highest 95th percentile."""
         by_job: dict[str, dict[int, int]] = {}
-        for (job, bucket), runs in added(span.jobs for span in self.spans.values()).items():
+        for (job, bucket), runs in added(map(jobs_in, self._days)).items():
             by_job.setdefault(job, {})[bucket] = runs
         found = []
         for job, buckets in by_job.items():
             p50, p95 = percentiles(buckets, (0.5, 0.95))
             found.append(Ranked(job, sum(buckets.values()), 0, p50, p95))
         return sorted(found, key=lambda one: (-(one.p95 or 0), one.name))[:LISTED]
+
+
+@lru_cache(maxsize=32)
+def names_in(spans: Day) -> dict[tuple[str, str], int]:
+    return added(span.names for span in spans)
+
+
+@lru_cache(maxsize=32)
+def jobs_in(spans: Day) -> dict[tuple[str, int], int]:
+    return added(span.jobs for span in spans)
 
 
 class Chart(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ MOST_KEPT = 1000
 """How many spans are kept of each log, some 10 kB each where 50 events have two jobs each."""
 
 
-class Span(msgspec.Struct):
+class Span(msgspec.Struct, eq=False):
     """How the runs ended in one minute or hour, and how long they took; lost ones have no duration."""
 
     names: dict[tuple[str, str], int] = {}
