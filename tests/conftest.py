@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ MakeJob = Callable[[str], Callable[[Event[Any], Context], None]]
 
 def pytest_configure() -> None:
     os.environ.setdefault("PYTEST_ADDOPTS", SLOW_PLUGINS)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs beside it ignore Ctrl-C
 
 
 def pytest_xdist_auto_num_workers() -> int:
