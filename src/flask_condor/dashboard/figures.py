@@ -13,6 +13,7 @@ from itertools import groupby
 
 import msgspec
 
+from ..rates import HOUR
 from ..rates import percentiles
 from .reading.spans import Span
 from .reading.spans import spans
@@ -26,7 +27,6 @@ if t.TYPE_CHECKING:
     from .query import Period
 
 LISTED = 6
-DAY = 86400
 Day = tuple[Span, ...]
 K = t.TypeVar("K")
 
@@ -83,7 +83,7 @@ class Figures(msgspec.Struct, frozen=True, dict=True):
     @property
     def _days(self) -> list[Day]:
         """The spans in parts that are the same at the next look, save the last."""
-        parts = groupby(self.spans.items(), lambda item: item[0] // DAY)
+        parts = groupby(self.spans.items(), lambda item: item[0] // (24 * HOUR))
         return [tuple(span for _, span in part) for _, part in parts]
 
     def most_failing(self) -> list[Ranked]:
