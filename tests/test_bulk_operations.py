@@ -36,7 +36,7 @@ from flask_condor.models import audit
 from flask_condor.models import bulk_operations
 from flask_condor.models import deliveries
 from flask_condor.models import events
-from flask_condor.worker import Plan
+from flask_condor.plan import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import func
 from sqlalchemy import insert

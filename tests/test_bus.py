@@ -27,6 +27,7 @@ from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.models import rates
 from flask_condor.models import workers
+from flask_condor.plan import Plan
 from flask_condor.presence import Presence
 from flask_condor.presence import count_due
 from flask_condor.presence import sign_in
@@ -46,7 +47,6 @@ from flask_condor.trend_models import gauges
 from flask_condor.trend_models import waits
 from flask_condor.upkeep import Upkeep
 from flask_condor.waits import add_waits
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import event as on
 from sqlalchemy import select

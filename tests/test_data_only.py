@@ -81,7 +81,7 @@ def test_only_registered_names_have_jobs(manager: EventsManager, name: str) -> N
 
 
 def test_a_delivery_that_names_another_function_is_left_alone(manager: EventsManager) -> None:
-    from flask_condor.worker import Plan
+    from flask_condor.plan import Plan
     from flask_condor.worker import Worker
 
     manager.register("order.placed", keep)

@@ -14,9 +14,11 @@ from flask_condor import Event
 from flask_condor import EventLoop
 from flask_condor import EventsManager
 from flask_condor.attempt import Attempts
+from flask_condor.begun import Left
 from flask_condor.claims import ALONE
 from flask_condor.claims import ANY
 from flask_condor.claims import LEASE
+from flask_condor.claims import LOST
 from flask_condor.claims import Catch
 from flask_condor.claims import Claim
 from flask_condor.claims import Wish
@@ -28,6 +30,7 @@ from flask_condor.deliveries import finish
 from flask_condor.deliveries import heartbeat
 from flask_condor.deliveries import reap
 from flask_condor.deliveries import release
+from flask_condor.deliveries import take_back
 from flask_condor.lanes import find_lanes
 from flask_condor.models import deliveries
 from flask_condor.models import rates
@@ -294,6 +297,41 @@ def test_what_is_released_before_it_began_is_due_again_and_not_counted(manager: 
         ("pending", 1, None),
     ]
     assert [one.attempt for one in claim_as(manager, "two").claims] == [1, 2]
+
+
+def test_what_a_worker_that_is_no_more_had_not_begun_is_due_again_and_not_counted_and_the_rest_is_lost(
+    manager: EventsManager,
+) -> None:
+    fire(manager, "plain", 4)
+    claim_as(manager, "killed", 3)
+    claim_as(manager, "alive")
+
+    with manager.log.begin() as connection:
+        given_back = take_back(connection, Left("killed", frozenset({2})))
+        lost = reap(connection, Attempts(manager, replaceable=False))
+
+    assert (given_back, [one.id for one in lost]) == (2, [2])
+    assert [(one.state, one.attempt, one.worker) for one in rows(manager)] == [
+        ("pending", 0, None),
+        ("pending", 1, LOST),
+        ("pending", 0, None),
+        ("running", 1, "alive"),
+    ]
+
+
+def test_one_that_was_to_be_alone_and_had_not_begun_is_still_to_be_alone_and_no_loss_is_counted(
+    manager: EventsManager,
+) -> None:
+    fire(manager, "plain")
+    claim_one(manager)
+    lose(manager)
+    assert claim_as(manager, "killed").is_alone
+
+    with manager.log.begin() as connection:
+        take_back(connection, Left("killed", frozenset()))
+
+    assert (row(manager).state, row(manager).attempt, row(manager).losses) == ("pending", 1, 0)
+    assert claim_as(manager, "next").is_alone
 
 
 def test_a_lease_that_runs_out_makes_the_delivery_pending_and_it_is_claimed_alone(manager: EventsManager) -> None:

@@ -18,11 +18,11 @@ from flask_condor.cloudevent import MEDIA_TYPE
 from flask_condor.instrumentation.otel import instrument
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.plan import Plan
 from flask_condor.prune import DAY
 from flask_condor.prune import Prune
 from flask_condor.prune import Retention
 from flask_condor.webhook import body_of
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

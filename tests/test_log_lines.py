@@ -21,9 +21,9 @@ from flask_condor import JobsFailed
 from flask_condor.deliveries import Reaped
 from flask_condor.line import ACTIONS
 from flask_condor.line import tell
+from flask_condor.plan import Plan
 from flask_condor.report import Report
 from flask_condor.retry import Retry
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 
 PACKAGE = Path(flask_condor.__file__).parent

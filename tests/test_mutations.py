@@ -15,6 +15,7 @@ PACKAGE = Path(flask_condor.__file__).parent
 ROOT = Path(__file__).parent.parent
 
 COMMIT = "tests/test_after_commit.py::test_"
+DELIVERIES = "tests/test_deliveries.py::test_"
 DEFECTS = "tests/test_gocondor_defects.py::test_"
 OPERATIONS = "tests/test_operations.py::test_"
 PRUNE = "tests/test_prune.py::test_"
@@ -272,6 +273,14 @@ MUTATIONS = {
     "G8 a connection that crosses a fork": (
         [("database.py", "os.register_at_fork(after_in_child=renew)", "pass")],
         ["tests/test_prefork.py::test_a_log_that_was_opened_before_a_fork_is_connected_to_anew_in_each_child"],
+    ),
+    "G16 what a killed process had not begun counts as started": (
+        [("deliveries.py", "if row.id not in left.begun}", "if False}")],
+        [DELIVERIES + "what_a_worker_that_is_no_more_had_not_begun_is_due_again_and_not_counted_and_the_rest_is_lost[sqlite]"],
+    ),
+    "G16 what a killed process had begun counts as never started": (
+        [("deliveries.py", "if row.id not in left.begun}", "}")],
+        [DELIVERIES + "what_a_worker_that_is_no_more_had_not_begun_is_due_again_and_not_counted_and_the_rest_is_lost[sqlite]"],
     ),
     "G26 an event that is half deleted": (
         [("prune.py", "deliveries.c.event_id.in_(ids), ended", "deliveries.c.id.in_([row.id for row in rows])")],

@@ -19,8 +19,8 @@ from flask_condor.models import audit
 from flask_condor.pauses import pause
 from flask_condor.pauses import pauses_of
 from flask_condor.pauses import resume
+from flask_condor.plan import Plan
 from flask_condor.presence import waiting_unseen
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from flask_condor.writing import write_event
 from sqlalchemy import select

@@ -15,10 +15,10 @@ from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor.bus import bus_of
 from flask_condor.models import workers
+from flask_condor.plan import Plan
 from flask_condor.presence import Presence
 from flask_condor.presence import sign_in
 from flask_condor.sqlite_file import READING
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import insert

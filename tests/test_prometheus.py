@@ -15,6 +15,7 @@ from flask_condor import Condor
 from flask_condor import EventsManager
 from flask_condor.errors import CondorError
 from flask_condor.instrumentation.prometheus import CondorCollector
+from flask_condor.plan import Plan
 from flask_condor.presence import Presence
 from flask_condor.presence import sign_in
 from flask_condor.prune import DAY
@@ -23,7 +24,6 @@ from flask_condor.rates import add_runs
 from flask_condor.rates import ever
 from flask_condor.rates import prune_rates
 from flask_condor.rates import rebuild
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest

@@ -36,12 +36,12 @@ from flask_condor.models import deliveries
 from flask_condor.models import events
 from flask_condor.models import metadata
 from flask_condor.models import rates
+from flask_condor.plan import Plan
 from flask_condor.rates import totals
 from flask_condor.recorder import Recorder
 from flask_condor.retry import Retry
 from flask_condor.schema import upgrade
 from flask_condor.storable import LONGEST_ERROR
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import make_url
 from sqlalchemy import select

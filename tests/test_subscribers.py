@@ -16,9 +16,9 @@ from flask_condor import resolve_events_manager
 from flask_condor.errors import JobRegisteredTwice
 from flask_condor.faults import PayloadInvalid
 from flask_condor.job import Job
+from flask_condor.plan import Plan
 from flask_condor.retry import Retry
 from flask_condor.subscribers import SubscriberInvalid
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 
 from events.jobs.send_welcome_email import send_welcome_email

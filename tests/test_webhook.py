@@ -31,10 +31,10 @@ from flask_condor.errors import JobRegisteredTwice
 from flask_condor.errors import RuleInvalid
 from flask_condor.errors import RunInvalid
 from flask_condor.job import path_of
+from flask_condor.plan import Plan
 from flask_condor.retry import Retry
 from flask_condor.webhook import Webhook
 from flask_condor.webhook import webhook
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from standardwebhooks import Webhook as Verifier
 

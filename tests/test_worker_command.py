@@ -277,16 +277,37 @@ def test_workers_end_by_themselves_when_their_supervisor_was_killed(bench: Bench
 
 @pytest.mark.slow
 def test_a_killed_workers_job_runs_again_once_its_lease_is_over_and_looked_at(bench: Bench) -> None:
-    bench.start("--processes", "2")
+    supervisor = bench.start("--processes", "1")
     bench.fire("sleep.once", 300)
     bench.wait_for(lambda: len(bench.runs()) == 1)
     (_, _, pid) = bench.runs()[0]
 
+    supervisor.kill()
     os.kill(pid, signal.SIGKILL)
+    bench.start("--processes", "1")
     bench.wait_for(lambda: bench.states() == ["done"])
 
     assert LEASE + SWEEP <= 20, "with 5 s to begin it runs again within 25 s; T8 measures it"
     assert [attempt for _, attempt, _ in bench.runs()] == [1, 2]
+
+
+def test_what_a_killed_process_had_not_begun_is_given_back_uncounted_by_the_next_and_the_rest_runs_again(
+    bench: Bench,
+) -> None:
+    bench.fire("ok", times=30)
+    bench.fire("sleep.once", 300)
+    bench.fire("ok", times=20)
+    bench.start("--processes", "1", "--threads", "1")
+    bench.wait_for(lambda: len(bench.runs()) == 31)
+    (_, _, pid) = bench.runs()[-1]
+    bench.wait_for(lambda: bench.states() == ["done"] * 30 + ["running"] * 21)
+
+    os.kill(pid, signal.SIGKILL)
+    bench.wait_for(lambda: bench.states() == ["done"] * 51)
+
+    assert [row.attempt for row in bench.rows()] == [1] * 30 + [2] + [1] * 20
+    assert Counter(name for name, _, _ in bench.runs()) == {"ok": 50, "sleep.once": 2}
+    assert bench.log().count("its worker was lost") == 1
 
 
 @pytest.mark.slow

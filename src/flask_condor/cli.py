@@ -125,10 +125,10 @@ def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeou
 
 def run_once(manager: EventsManager, threads: int, grace: float) -> None:
     """Run what is due, with a progress bar on a terminal, and tell the totals."""
+    from .plan import Plan
     from .presence import count_due
     from .report import show_log
     from .supervisor import leave
-    from .worker import Plan
     from .worker import Worker
 
     is_terminal = sys.stderr.isatty()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import ColumnElement
+from sqlalchemy import and_
 from sqlalchemy import bindparam
 from sqlalchemy import or_
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine import Row
 
+from .begun import Left
 from .bus import ours
 from .claims import ALONE
 from .claims import LEASE
@@ -37,6 +39,9 @@ from .rates import add_runs
 from .redacting import redact_ended
 from .storable import Failure
 from .writing import wake_workers
+
+MOMENT = 0.001
+"""Seconds, by which a lease has run out that ends now."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -187,16 +192,36 @@ def release(connection: Connection, claims: Collection[Claim], *, started: bool)
     :param started: whether the jobs had begun; the attempt then stays counted, so that the next has a higher number.
     """
     valid = valid_of(connection, claims)
-    giving = update(deliveries).where(deliveries.c.id.in_(valid))
+    give_back(connection, valid, lost_before={one.id for one in claims if one.was_lost} & valid, started=started)
+    return len(valid)
+
+
+def give_back(connection: Connection, ids: Collection[int], *, lost_before: Collection[int], started: bool) -> None:
+    if not ids:
+        return
+    giving = update(deliveries).where(deliveries.c.id.in_(ids))
     values: dict[str, t.Any] = {"state": "pending", "worker": None, "lease_until": None}
     if not started:
         values["attempt"] = deliveries.c.attempt - 1
     connection.execute(giving.values(values))
-    lost_before = {one.id for one in claims if one.was_lost} & valid
     connection.execute(update(deliveries).where(deliveries.c.id.in_(lost_before)).values(worker=LOST))
-    if valid:
-        wake_workers(connection)
-    return len(valid)
+    wake_workers(connection)
+
+
+def take_back(connection: Connection, left: Left) -> int:
+    """Give back what a worker that is no more had claimed and not begun; return how much that was.
+
+    What it had begun loses its lease, for :func:`reap` to find.
+    """
+    held = and_(RUNNING, ours(connection, deliveries), deliveries.c.worker.in_([left.worker, left.worker + ALONE]))
+    rows = connection.execute(
+        select(deliveries.c.id, deliveries.c.worker).where(held).order_by(deliveries.c.id).with_for_update()
+    ).all()
+    waiting = {row.id for row in rows if row.id not in left.begun}
+    alone = {row.id for row in rows if row.worker.endswith(ALONE)} & waiting
+    give_back(connection, waiting, lost_before=alone, started=False)
+    connection.execute(update(deliveries).where(held).values(lease_until=clock(connection) - MOMENT))
+    return len(waiting)
 
 
 def reap(connection: Connection, known: Known) -> list[Reaped]:

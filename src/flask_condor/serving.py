@@ -103,8 +103,8 @@ def start_worker(manager: EventsManager) -> None:
 
 def work(manager: EventsManager) -> None:
     """Run queued jobs until the process ends; a job that hangs keeps its threads, and new ones take over."""
+    from .plan import Plan
     from .report import show_log
-    from .worker import Plan
     from .worker import Worker
 
     time.sleep(SETTLING)

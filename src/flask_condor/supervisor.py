@@ -18,6 +18,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker as GunicornWorker
 
+from .begun import Begun
+from .begun import Left
 from .errors import CondorError
 from .errors import shorten
 from .line import tell
@@ -78,6 +80,8 @@ class JobProcess(GunicornWorker):
     def __init__(self, *args: t.Any) -> None:
         super().__init__(*args)
         self.note = mmap.mmap(-1, NOTE)
+        self.begun = Begun()
+        self._left, self.app.left = tuple(self.app.left), []
         self._worker: Worker | None = None
 
     def init_process(self) -> None:
@@ -96,16 +100,17 @@ class JobProcess(GunicornWorker):
 
     def load_wsgi(self) -> None:
         """Load the app and open the event log; what can never work is told to the arbiter, which then ends."""
+        from .plan import Plan
         from .report import show_log
-        from .worker import Plan
         from .worker import Worker
 
         grace = float(self.cfg.graceful_timeout - LAST_WRITES)
-        plan = Plan(threads=self.cfg.threads, grace=grace, alive=self._live)
+        plan = Plan(threads=self.cfg.threads, grace=grace, alive=self._live, on_begin=self.begun.add, left=self._left)
         try:
             app = t.cast("Flask", self.app.wsgi())
             show_log()
             self._worker = Worker(app.extensions["condor"], plan)
+            self.begun.by(self._worker.id)
             self._worker.open()
         except (CondorError, click.ClickException) as error:
             self._give_up(str(error))
@@ -143,6 +148,8 @@ class JobApplication(BaseApplication):
     """
 
     def __init__(self, load: Callable[[], Flask], **settings: t.Any) -> None:
+        self.left: list[Left] = []
+        """What processes that have ended left to the one that is started next."""
         self._load = load
         self._settings = settings
         super().__init__()
@@ -153,7 +160,7 @@ class JobApplication(BaseApplication):
             "worker_class": JobProcess,
             "control_socket_disable": True,
             "loglevel": "warning",
-            "child_exit": note_exit,
+            "child_exit": take_leave,
             "proc_name": "flask events worker",
         }
         for name, value in (fixed | self._settings).items():
@@ -175,8 +182,11 @@ def supervise(load: Callable[[], Flask], *, processes: int, threads: int, timeou
     sys.exit(0)
 
 
-def note_exit(supervisor: Supervisor, process: JobProcess) -> None:
-    """End everything when a process could not start, and would not the next time."""
+def take_leave(supervisor: Supervisor, process: JobProcess) -> None:
+    """Keep what *process* has left for the next; end everything when it could not start, as that would not either."""
+    if left := process.begun.left():
+        supervisor.app.left.append(left)
+    process.begun.close()
     reason = bytes(process.note).rstrip(b"\0").decode(errors="replace")
     process.note.close()
     if reason and not supervisor.is_halting:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 import time
 import typing as t
-from collections.abc import Callable
-
-import msgspec
 
 from .appetite import Appetite
 from .attempt import Attempts
@@ -19,11 +16,13 @@ from .deliveries import finish
 from .deliveries import heartbeat
 from .deliveries import reap
 from .deliveries import release
+from .deliveries import take_back
 from .errors import LogUnavailable
 from .errors import SchemaMismatch
 from .hands import Hands
 from .line import tell
 from .log import clock
+from .plan import Plan
 from .presence import Presence
 from .presence import be_seen
 from .presence import sign_in
@@ -54,23 +53,6 @@ CLOCK_STEP = 1.0
 logger = logging.getLogger(__name__)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker works."""
-
-    threads: int = 4
-    """How many jobs run at once."""
-    grace: float = 30.0
-    """Seconds that running jobs are given when it ends; what still runs then is given back."""
-    once: bool = False
-    """Whether it ends when nothing is due."""
-    replaceable: bool = True
-    """Whether its process may be ended when a job has broken it."""
-    alive: Callable[[], object] = bool
-    """Called at every turn, a few times per second at least."""
-    on_run: Callable[[Outcome], object] = bool
-    """Called with each outcome that was written."""
-
-
 class Worker:
     """Runs deliveries of one app until it is told to end."""
 
@@ -81,7 +63,7 @@ class Worker:
         self._attempts = Attempts(manager, replaceable=plan.replaceable)
         with explained("the worker cannot start"):
             self._bell = bell_of(self._log.engine)
-        self._hands = Hands(plan.threads, self._attempts.run, self._bell.wake)
+        self._hands = Hands(plan.threads, self._run, self._bell.wake)
         self._presence = Presence.here(plan.threads, self._attempts.queues)
         self._appetite = Appetite(self._presence.id, self._hands, self._attempts)
         self._report = Report(debug=manager.app.debug)
@@ -95,8 +77,15 @@ class Worker:
         self._unreleased: list[Claim] = []
         self._down: float | None = None
         self._clock_offset: float | None = None
+        self._left = plan.left
         now = time.monotonic()
-        self._beat_at, self._sweep_at, self._upkeep_at = now + HEARTBEAT, now if plan.once else now + SWEEP, now
+        self._beat_at, self._upkeep_at = now + HEARTBEAT, now
+        self._sweep_at = now if plan.once or plan.left else now + SWEEP
+
+    @property
+    def id(self) -> str:
+        """The name by which it claims."""
+        return self._presence.id
 
     @property
     def is_stuck(self) -> bool:
@@ -135,6 +124,10 @@ class Worker:
                 self._turn()
         finally:
             self._leave()
+
+    def _run(self, claim: Claim) -> Outcome:
+        self._plan.on_begin(claim.id)
+        return self._attempts.run(claim)
 
     def _is_over(self) -> bool:
         is_empty = not (len(self._hands) or self._unwritten or self._unreleased)
@@ -216,7 +209,10 @@ class Worker:
             if before is not None and abs(offset - before) > CLOCK_STEP:
                 self._beat_at = 0.0
                 return
+            for left in self._left:
+                take_back(connection, left)
             reaped = reap(connection, self._attempts)
+        self._left = ()
         self._report.reaped(reaped)
         if not self._hands:
             self._tell_strangers()

@@ -19,9 +19,9 @@ from flask_condor.dashboard.reading.differences import compared
 from flask_condor.dashboard.traces import parts_of
 from flask_condor.models import audit
 from flask_condor.models import deliveries
+from flask_condor.plan import Plan
 from flask_condor.redaction import Redaction
 from flask_condor.retry import Retry
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import select
 

@@ -18,7 +18,7 @@ from flask_condor import EventsManager
 from flask_condor.bulk_operations import operation_of
 from flask_condor.models import bulk_operations
 from flask_condor.models import deliveries
-from flask_condor.worker import Plan
+from flask_condor.plan import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import update
 

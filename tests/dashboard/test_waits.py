@@ -12,6 +12,7 @@ from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor.models import deliveries
+from flask_condor.plan import Plan
 from flask_condor.prune import prune_trends
 from flask_condor.rates import bucket_of
 from flask_condor.rates import percentiles
@@ -19,7 +20,6 @@ from flask_condor.trend_models import waits
 from flask_condor.waits import Wait
 from flask_condor.waits import add_waits
 from flask_condor.waits import waits_over_time
-from flask_condor.worker import Plan
 from flask_condor.worker import Worker
 from sqlalchemy import select
 from sqlalchemy import update

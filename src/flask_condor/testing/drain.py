@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import typing as t
 
-from ..worker import Plan
+from ..plan import Plan
 from ..worker import Worker
 
 if t.TYPE_CHECKING:
