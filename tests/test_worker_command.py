@@ -20,7 +20,9 @@ import pytest
 from flask_condor.claims import LEASE
 from flask_condor.models import deliveries
 from flask_condor.models import workers
+from flask_condor.plan import Plan
 from flask_condor.worker import SWEEP
+from flask_condor.worker import Worker
 from sqlalchemy import select
 from sqlalchemy import update
 
@@ -308,6 +310,31 @@ def test_what_a_killed_process_had_not_begun_is_given_back_uncounted_by_the_next
     assert [row.attempt for row in bench.rows()] == [1] * 30 + [2] + [1] * 20
     assert Counter(name for name, _, _ in bench.runs()) == {"ok": 50, "sleep.once": 2}
     assert bench.log().count("its worker was lost") == 1
+
+
+@only_on_sqlite
+def test_a_worker_that_was_held_up_takes_nothing_back_until_others_could_renew_their_leases(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fire("ok")
+    with bench.manager.log.begin() as connection:
+        connection.execute(
+            update(deliveries).values(state="running", worker="a", attempt=1, lease_until=1.0, started_at=1.0)
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flask_condor.worker.HELD_UP", 0.0)
+        run_here(bench)
+    held_up = bench.states()
+    run_here(bench)
+
+    assert (held_up, bench.states()) == (["running"], ["done"])
+
+
+def run_here(bench: Bench) -> None:
+    worker = Worker(bench.manager, Plan(once=True, replaceable=False))
+    worker.open()
+    worker.run()
 
 
 @pytest.mark.slow

@@ -47,6 +47,8 @@ RETRY = 0.5
 """Seconds between two tries to reach a database that is gone."""
 SURPLUS = 1.0
 """Seconds after which a claimed delivery that found no free thread is given back."""
+HELD_UP = 4.0
+"""Seconds beyond which two turns show that the database was locked, or the machine stood still: leases ran out then."""
 CLOCK_STEP = 1.0
 """Seconds by which the database's clock must have been set for leases not to be trusted."""
 
@@ -77,8 +79,10 @@ class Worker:
         self._unreleased: list[Claim] = []
         self._down: float | None = None
         self._clock_offset: float | None = None
+        self._is_patient = False
         self._left = plan.left
         now = time.monotonic()
+        self._turn_at = self._turn_before = now
         self._beat_at, self._upkeep_at = now + HEARTBEAT, now
         self._sweep_at = now if plan.once or plan.left else now + SWEEP
 
@@ -136,6 +140,7 @@ class Worker:
         return self._plan.once and is_empty and not (self._appetite.is_there_more or self._bulk.is_busy)
 
     def _turn(self) -> None:
+        self._turn_before, self._turn_at = self._turn_at, time.monotonic()
         self._plan.alive()
         if self._asked is not None:
             self._begin_to_end(self._asked)
@@ -201,13 +206,15 @@ class Worker:
         add_waits(connection, [(one.queue, one.waited + seconds) for one, seconds in self._hands.begun()])
 
     def _sweep(self) -> None:
-        """Take back what was lost; when the clock was set since the last time, all are to renew their leases first."""
+        """Take back what was lost; after a hold-up, or when the clock was set, all are to renew their leases first."""
         self._appetite.wake()
         with self._log.begin() as connection:
             offset = clock(connection) - time.monotonic()
             before, self._clock_offset = self._clock_offset, offset
             if before is not None and abs(offset - before) > CLOCK_STEP:
                 self._beat_at = 0.0
+                return
+            if self._lets_others_go_first():
                 return
             for left in self._left:
                 take_back(connection, left)
@@ -216,6 +223,11 @@ class Worker:
         self._report.reaped(reaped)
         if not self._hands:
             self._tell_strangers()
+
+    def _lets_others_go_first(self) -> bool:
+        """Tell whether this worker was held up, as others were perhaps too; not twice in a row."""
+        self._is_patient = not self._is_patient and time.monotonic() - self._turn_before > HELD_UP
+        return self._is_patient
 
     def _tell_strangers(self) -> None:
         with self._log.read() as connection:
@@ -249,6 +261,7 @@ class Worker:
         if self._down is None:
             self._down = time.monotonic()
             tell(logger, "log_lost", "%s The worker claims nothing and keeps trying.", error, worker=self._presence.id)
+        self._sweep_at = time.monotonic() + SWEEP
         time.sleep(RETRY)
 
     def _find_database(self) -> None:
@@ -259,7 +272,6 @@ class Worker:
         tell(logger, "log_found", text, seconds, worker=self._presence.id, seconds=seconds)
         self._down = None
         self._appetite.wake()
-        self._sweep_at = time.monotonic() + SWEEP
 
     def _leave(self) -> None:
         """Give back what still runs, so that it runs elsewhere at once, and sign out."""
