@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 MOST = 200
 """Deliveries in hand at most, unless there are more threads."""
-AHEAD = 0.03
+AHEAD = 0.1
 """Seconds of work to claim ahead for each thread."""
 SLOW = 0.2
 """Seconds after which a job that still runs counts as slow: its thread is not counted on."""
