@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.databases import KINDS
 from tests.databases import new_database
+from tests.ports import kept_port
+from tests.reliability.gate import Gate
 from tests.reliability.stand import SEED
 from tests.reliability.stand import Stand
 
@@ -35,3 +38,21 @@ def stand(database_kind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathF
             yield stand
         finally:
             stand.close()
+
+
+@pytest.fixture
+def gate(stand: Stand) -> Iterator[Gate | None]:
+    """The way of the processes under test to their server, shut to begin with; the test itself has another.
+
+    None for SQLite.
+    """
+    if stand.kind == "sqlite":
+        yield None
+        return
+    url = make_url(stand.url)
+    with kept_port() as port:
+        through = url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        stand.environment["SHOP_SQLALCHEMY_DATABASE_URI"] = through
+        gate = Gate(port, (url.host or "127.0.0.1", url.port or 5432))
+        yield gate
+        gate.shut()

@@ -92,6 +92,14 @@ MUTATIONS = {
         [("outbox.py", "        if connection is None:\n", "        if True:\n")],
         ["test_crash_points.py::test_a_web_worker_killed_at_any_write_loses_nothing_that_it_accepted[sqlite]"],
     ),
+    "T11 what a job raises is passed over": (
+        [("attempt.py", "        if error is None:\n", "        if True:\n")],
+        ["test_bad_jobs.py::test_every_kind_of_bad_job_ends_and_others_keep_half_their_pace[sqlite]"],
+    ),
+    "T19 finished before it runs": (
+        [("claims.py", '            state="running",\n', '            state="done",\n')],
+        ["test_soak.py::test_a_soak_loses_nothing_and_nothing_grows[sqlite]"],
+    ),
     "T14 no delay": (
         [("claims.py", "deliveries.c.due_at <= ", "deliveries.c.due_at - 60 <= ")],
         ["test_delays.py::test_a_step_of_the_workers_clock_loses_no_job_and_runs_none_twice[postgresql-an hour on]"],

@@ -5,12 +5,9 @@ from __future__ import annotations
 import http.client
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import make_url
 
-from tests.ports import kept_port
 from tests.reliability.gate import Gate
 from tests.reliability.processes import wait_for
 from tests.reliability.stand import Stand
@@ -19,18 +16,6 @@ BACK_WITHIN = 10.0
 """Seconds after the return of the database within which everything works again."""
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
-
-
-@pytest.fixture
-def gate(stand: Stand) -> Iterator[Gate]:
-    """The way of the processes under test to their database; the test itself has another."""
-    url = make_url(stand.url)
-    with kept_port() as port:
-        through = url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
-        stand.environment["SHOP_SQLALCHEMY_DATABASE_URI"] = through
-        gate = Gate(port, (url.host or "127.0.0.1", url.port or 5432))
-        yield gate
-        gate.shut()
 
 
 def post(port: int, path: str) -> tuple[int, str | None]:
