@@ -77,6 +77,8 @@ class Stand:
             "SHOP_SQLALCHEMY_DATABASE_URI": url,
             FILE: str(folder / "witness.txt"),
         }
+        self.under: dict[str, list[str]] = {}
+        """By the names of processes, such as "web": what their command is started by."""
         self.kind = "sqlite" if self.tables.is_sqlite else "postgresql"
         self._ledgers: list[Path] = []
         self._attempted: list[str] = []
@@ -172,6 +174,7 @@ class Stand:
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> AbstractContextManager[Running]:
         self._started += 1
+        command = [*self.under.get(name, ()), *command]
         return running(command, self.environment | environment, self.folder / f"{name}-{self._started}.log")
 
     def kill_busy(self, workers: Running, loader: Running, every: float) -> Kills:
