@@ -17,6 +17,7 @@ KILLS = "test_kills.py::test_no_accepted_event_is_lost_when_{}_are_killed[{}-6 s
 LEASES = "test_leases.py::test_a_stopped_worker_loses_its_job_and_its_late_finish_is_refused[{}-quick]"
 LOCKS = "test_locks.py::test_a_short_lock_delays_requests_and_a_long_one_gives_503[13 s-sqlite]"
 ORDER = "test_commit_order.py::test_no_row_is_skipped_whatever_the_order_of_the_commits[1500-postgresql]"
+POWER = "test_power_cuts.py::test_a_power_cut_loses_no_accepted_event[{}-20 instants-sqlite]"
 PRUNE = "test_prune.py::test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows_no_fire[{}]"
 OUTAGES = "test_outages.py::test_"
 REPLAYS = "test_replays.py::test_what_comes_again_is_answered_the_same_and_runs_once[{}-200]"
@@ -65,6 +66,14 @@ MUTATIONS = {
             OUTAGES + "web_and_workers_that_start_without_the_database_resume_when_it_comes[postgresql]",
             OUTAGES + "no_accepted_event_is_lost_when_the_database_goes_away_under_load[postgresql]",
         ],
+    ),
+    "T6 flushed at checkpoints only": (
+        [("sqlite_file.py", "synchronous = FULL", "synchronous = NORMAL")],
+        [POWER.format("the app's file"), POWER.format("a file of its own")],
+    ),
+    "T6 never flushed": (
+        [("sqlite_file.py", "synchronous = FULL", "synchronous = OFF")],
+        [POWER.format("a file of its own")],
     ),
     "T7 only ids above the last one": (
         [
