@@ -6,9 +6,10 @@ The model, for the files of one folder:
   nothing else. The disk honours it: one that lies is not shown here.
 - A sync of the folder makes durable which files are in it. Without one a new file may be missing, even a synced one,
   and a deleted one may be back with what it last held durably.
-- At the worst cut nothing is left but what is durable. At a ragged one the changes since are kept up to a moment; from
-  then on each piece of a file (of 512 bytes, or of 4096) holds what it held at some moment, of its own choice, so that
-  writes are torn and out of order; the size of the file, too, and the folder are those of some moment.
+- At the worst cut nothing is left but what is durable. At a ragged one the changes since are kept up to a moment, in
+  half of the cases the last, for each file another; from then on each piece of it (of 512 bytes, or of 4096) holds what
+  it held at some moment of its own, so that writes are torn and out of order. The size of the file, too, is that of
+  some moment, and so is the folder.
 - A piece of 512 bytes is never torn itself, and writing to one damages no other. SQLite assumes no less: its
   documentation calls it powersafe overwrite.
 
@@ -46,7 +47,7 @@ class File:
 
     def ragged(self, chance: random.Random) -> bytes:
         """Return what a ragged cut leaves of it."""
-        moment = chance.randint(0, len(self.changes))
+        moment = chance.choice((chance.randint(0, len(self.changes)), len(self.changes)))
         content = change_all(bytearray(self.durable), self.changes[:moment])
         later, piece = self.changes[moment:], chance.choice(PIECES)
         size = size_after(len(content), later[: chance.randint(0, len(later))])
@@ -101,11 +102,6 @@ class Disk:
             if call.end <= sync.start:
                 enter(self._durable, name, file)
         self._changes = [change for change in self._changes if change[0].end > sync.start]
-
-    @property
-    def unsynced(self) -> int:
-        """How many bytes would be lost at the worst."""
-        return sum(len(change.data) for file in self._now.values() for change in file.changes)
 
     def whole(self) -> dict[str, bytes]:
         """Return what it holds while there is power."""

@@ -65,10 +65,11 @@ DOSES = pytest.mark.parametrize("dose", [Dose(20, 3, 2), Dose(200, 10, 10)], ids
 class Findings:
     """What is wrong with what is left on the disks of one model."""
 
-    model: str
+    verb: str
+    """What cuts do to what is not durable: the worst "took" all of it, the ragged "kept" some."""
     cuts: int = 0
     hits: int = 0
-    """Cuts that hit what was written and not synced."""
+    """Cuts that took, or kept, something."""
     losing: int = 0
     """Cuts that lost an accepted event."""
     lost: list[str] = field(default_factory=list)
@@ -82,7 +83,7 @@ class Findings:
 
     def __str__(self) -> str:
         return (
-            f"{self.model}: {self.cuts} cuts, {self.hits} of them hit un-synced writes; {self.losing} lost accepted"
+            f"{self.cuts} cuts, {self.hits} of them {self.verb} what was not durable; {self.losing} lost accepted"
             f" events, {len(self.lost)} in all; {len(self.halves)} orders or events without the other,"
             f" {len(self.damage)} integrity errors"
         )
@@ -136,13 +137,16 @@ def run_changed(stand: Stand, changes: list[tuple[str, str, str]]) -> None:
 
 def look(stand: Stand, recording: Recording, instants: list[float]) -> list[Findings]:
     """Cut the power at each instant, by either model, and look at what is left."""
-    worst, ragged = Findings("nothing un-synced kept"), Findings("some of it kept")
+    worst, ragged = Findings("took"), Findings("kept")
     disk, folder = recording.disk(), stand.folder / "cut"
     for instant in disk.until(iter(recording.calls), instants):
-        accepted = recording.accepted_until(instant)
-        for findings, files in ((worst, disk.worst()), (ragged, disk.ragged(stand.chance))):
+        accepted, durable = recording.accepted_until(instant), disk.worst()
+        for findings, files, other in (
+            (worst, durable, disk.whole()),
+            (ragged, disk.ragged(stand.chance), durable),
+        ):
             findings.cuts += 1
-            findings.hits += disk.unsynced > 0
+            findings.hits += files != other
             inspect(write_all(folder, files), accepted, findings)
             shutil.rmtree(folder)
     return [worst, ragged]
