@@ -390,6 +390,23 @@ def test_a_hung_jobs_process_is_replaced_and_its_siblings_are_unharmed(bench: Be
     assert bench.stop(process) == 0
 
 
+@only_on_sqlite
+def test_a_worker_whose_log_is_on_a_full_disk_starts_goes_on_and_replaces_a_hung_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "")  # a buffer keeps what could not be written, and each flush fails anew
+    process = bench.start(log=Path("/dev/full"))
+    bench.fire("hang")
+    bench.wait_for(bench.runs)
+
+    process.send_signal(signal.SIGUSR2)
+    bench.wait_for(lambda: bench.states() == ["dead"], 45)
+
+    assert len({pid for _, _, pid in bench.runs()}) == 3
+    assert process.poll() is None
+    bench.stop(process)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*queued.KILL, queued.hang_in_c], ids=lambda kind: kind.__name__)
 def test_a_job_that_ends_its_process_is_dead_in_the_end_and_takes_no_other_with_it(

@@ -42,9 +42,9 @@ class Bench:
         command = self.command("--once", *options, app=app)
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        with self.log_file.open("ab") as log:
-            process = subprocess.Popen(self.command(*options), cwd=ROOT, stderr=log)
+    def start(self, *options: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        with (log or self.log_file).open("ab") as file:
+            process = subprocess.Popen(self.command(*options), cwd=ROOT, stderr=file)
         self.processes.append(process)
         return process
 

@@ -104,10 +104,11 @@ def worker(info: ScriptInfo, *, processes: int, threads: int, once: bool, timeou
     """
     if once and processes != 1:
         raise click.UsageError("--once runs in this process: leave --processes out.")
+    from .supervisor import say
     from .supervisor import supervise
 
     if not once:
-        click.echo(f"Running queued jobs in {processes} x {threads} threads. Ctrl-C ends it.", err=True)
+        say(f"Running queued jobs in {processes} x {threads} threads. Ctrl-C ends it.")
         supervise(
             lambda: manager_of(load_app(info)).app,
             processes=processes,

@@ -11,6 +11,7 @@ import sys
 import time
 import typing as t
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 from gunicorn.app.base import BaseApplication
@@ -54,7 +55,7 @@ class Supervisor(Arbiter):
 
     def handle_usr2(self) -> None:
         """Refuse to start a second arbiter: HUP replaces the workers one by one."""
-        click.echo("USR2 is refused: send HUP to load the app anew in new worker processes.", err=True)
+        say("USR2 is refused: send HUP to load the app anew in new worker processes.")
 
     def murder_workers(self) -> None:
         """Kill the workers that hang, save after a time in which this process was stopped itself, and they with it."""
@@ -70,7 +71,7 @@ class Supervisor(Arbiter):
         self.is_halting = True
         self.stop()
         if reason:
-            click.echo(f"Error: {reason}", err=True)
+            say(f"Error: {reason}")
         sys.exit(exit_status)
 
 
@@ -193,9 +194,16 @@ def take_leave(supervisor: Supervisor, process: JobProcess) -> None:
         raise HaltServer(reason, 1)
 
 
+def say(text: str) -> None:
+    """Print *text* for the operator, unless that cannot be, as on a full disk: what is printed to must stop nothing."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 def leave(status: int) -> t.NoReturn:
     """End the process although threads of it still run."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(OSError):  # on a full disk, say
+            stream.flush()
     os._exit(status)
