@@ -66,6 +66,9 @@ class Tables:
             return set()
         return {pid for (pid,) in self.rows("SELECT pid FROM condor_workers")}
 
+    def events(self) -> set[str]:
+        return {id for (id,) in self.rows("SELECT id FROM condor_events")}
+
     def orders(self) -> set[str]:
         return {id for (id,) in self.rows("SELECT id FROM orders")}
 

@@ -29,9 +29,17 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def stand(database_kind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def database_folder(tmp_path: Path) -> Path:
+    """Where an SQLite file is made; a module that has another disk for it overrides this."""
+    return tmp_path
+
+
+@pytest.fixture
+def stand(
+    database_kind: str, database_folder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
     """The product as it is, on SQLite and again on PostgreSQL."""
-    with new_database(database_kind, tmp_path) as url:
+    with new_database(database_kind, database_folder) as url:
         stand = Stand(tmp_path, url, SEED, tmp_path_factory.getbasetemp())
         stand.make_tables()
         try:

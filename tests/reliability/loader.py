@@ -2,6 +2,7 @@
 
 The ledger is only appended to, and synced: ``attempt id`` before each request; after it ``status id time seconds``,
 where a request that got no answer has the status 0. Each connection draws from the mix with a seed of its own.
+SIGTERM lets the requests under way be answered, and ends it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import argparse
 import http.client
 import os
 import random
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
+from threading import Event
 
 NAP = 0.02
 """Seconds before the next request, after one that got no answer."""
@@ -53,6 +56,7 @@ class Loader:
         self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._paths = paths
         self._seed = seed
+        self._is_over = Event()
 
     def run(self, connections: int, seconds: float, requests: int) -> None:
         """Load the shop for *seconds*, or until each connection has made *requests*."""
@@ -60,11 +64,15 @@ class Loader:
         with ThreadPoolExecutor(connections) as pool:
             list(pool.map(lambda number: self._loop(number, until, requests), range(connections)))
 
+    def end(self, *_: object) -> None:
+        """Begin no more requests."""
+        self._is_over.set()
+
     def _loop(self, number: int, until: float, requests: int) -> None:
         chance = random.Random(f"{self._seed} {number}")
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         for count in range(requests):
-            if time.monotonic() > until:
+            if self._is_over.is_set() or time.monotonic() > until:
                 break
             id = f"{self._seed}-{number}-{count}"
             self._write(f"attempt {id}\n")
@@ -100,6 +108,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10**9, help="of each connection")
     options = parser.parse_args()
     loader = Loader(options.port, options.ledger, options.paths, options.seed)
+    signal.signal(signal.SIGTERM, loader.end)
     loader.run(options.connections, options.seconds, options.requests)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sqlite3
@@ -57,6 +58,8 @@ def create_app() -> Flask:
     folder = Path(os.environ[FILE]).parent
     app = Flask("shop", instance_path=str(folder))
     app.config.from_prefixed_env("SHOP")
+    if file := app.config.get("LOG_FILE"):
+        logging.basicConfig(filename=file, level=logging.INFO)
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app.config["SQLALCHEMY_DATABASE_URI"])
     if app.config.get("IS_FAST"):
         app.config["SQLALCHEMY_ENGINE_OPTIONS"]["connect_args"]["factory"] = FastConnection
@@ -112,7 +115,8 @@ def be_killed(*_: object) -> None:
 
 
 def end(response: Response) -> Response:
-    """Be killed before the answer is sent, when the request asks for it."""
+    """Tell which process answers; be killed before the answer is sent, when the request asks for it."""
+    response.headers["X-Process"] = str(os.getpid())
     if request.headers.get("X-Ends") == "killed":
         be_killed()
     return response

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -66,6 +67,8 @@ class Kills:
 class Stand:
     def __init__(self, folder: Path, url: str, seed: str, shared: Path) -> None:
         self.folder = folder
+        self.outputs = folder
+        """Where what the product prints is written."""
         self.url = url
         self.tables = Tables(url)
         self.lease = TIMES["claims.py"]["LEASE"]
@@ -83,7 +86,6 @@ class Stand:
         self._ledgers: list[Path] = []
         self._attempted: list[str] = []
         self._fired: list[str] = []
-        self._started = 0
 
     def make_tables(self) -> None:
         """Make the shop's own table; an SQLite file is put in the mode that suits an app with many processes."""
@@ -173,9 +175,21 @@ class Stand:
             assert loader.process.wait(options.get("seconds", 600) + 120) == 0, loader.output.read_text()
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> AbstractContextManager[Running]:
-        self._started += 1
+        output = self.next_output(name)
+        output.touch()
         command = [*self.under.get(name, ()), *command]
-        return running(command, self.environment | environment, self.folder / f"{name}-{self._started}.log")
+        return running(command, self.environment | environment, output)
+
+    def next_output(self, name: str) -> Path:
+        """Return the file to which the next process of that name prints."""
+        folder = self.folder if name == "loader" else self.outputs
+        return folder / f"{name}-{len(list(folder.glob(f'{name}-*.log')))}.log"
+
+    def crash(self, *processes: Running) -> None:
+        """Kill them all at once, while nobody else has the database open: what is not in its files is gone."""
+        self.close()
+        for one in processes:
+            one.end(signal.SIGKILL)
 
     def kill_busy(self, workers: Running, loader: Running, every: float) -> Kills:
         """Kill a random process that has begun a job, now and then, for as long as the loader runs."""
@@ -219,6 +233,10 @@ class Stand:
         ledger.status |= dict.fromkeys(self._fired, 201)
         return ledger
 
+    def count_answers(self, status: int) -> int:
+        """Count the requests of the loaders that were answered so, without a look at each."""
+        return sum(f"\n{file.read_text()}".count(f"\n{status} ") for file in self._ledgers)
+
     @property
     def witness(self) -> Witness:
         return Witness(Path(self.environment[FILE]))
@@ -237,7 +255,7 @@ class Stand:
 
     def output(self, name: str) -> str:
         """Return what the processes of that name have printed."""
-        return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob(f"{name}-*.log")))
+        return "".join(file.read_text(errors="replace") for file in sorted(self.outputs.glob(f"{name}-*.log")))
 
 
 def quicker_product(folder: Path, quicker: float) -> Path:

@@ -12,6 +12,10 @@ from tests.test_mutations import break_package
 from tests.test_mutations import run_to_first_failure
 
 ATOMICITY = "test_atomicity.py::test_an_event_is_run_exactly_when_its_order_is_committed[{}-6]"
+DISK_ERRORS = "test_disk_errors.py::test_no_accepted_event_is_lost_when_writes_or_flushes_fail_now_and_then[{}]"
+FULL_DISKS = (
+    "test_full_disks.py::test_no_accepted_event_is_lost_when_the_disk_of_the_database_is_full[{}-sqlite-1 times]"
+)
 GRACE = "test_shutdown.py::test_jobs_that_outlast_the_grace_run_elsewhere_at_once_and_the_others_finish[{}-2]"
 KILLS = "test_kills.py::test_no_accepted_event_is_lost_when_{}_are_killed[{}-6 s]"
 LEASES = "test_leases.py::test_a_stopped_worker_loses_its_job_and_its_late_finish_is_refused[{}-quick]"
@@ -89,6 +93,31 @@ MUTATIONS = {
         [LEASES.format("sqlite"), LEASES.format("postgresql")],
     ),
     "T10 a lock is not waited for": ([("sqlite_file.py", "BUSY = 10.0", "BUSY = 2.0")], [LOCKS]),
+    "T12 T13 answered before it is written": (
+        [
+            (
+                "outbox.py",
+                "        with self._log.begin(not_accepted(event)) as connection:\n            write(connection)\n",
+                LATER,
+            )
+        ],
+        [
+            FULL_DISKS.format("in its own file"),
+            DISK_ERRORS.format("web-ENOSPC of write and pwrite64-sqlite-1 of 8 s-in its own file"),
+        ],
+    ),
+    "T12 tried again after a minute": ([("worker.py", "\nRETRY = 0.5\n", "\nRETRY = 60.0\n")], [FULL_DISKS.format("in its own file")]),
+    "T12 what cannot be printed keeps a process from ending": (
+        [("supervisor.py", "        with suppress(OSError):  # on a full disk, say\n", "        if True:\n")],
+        ["test_full_logs.py::test_a_full_disk_under_the_logs_stops_nothing[stderr-6 s-sqlite]"],
+    ),
+    "T13 run before the claim is kept": (
+        [
+            ("worker.py", "catch = self._appetite.claim(connection, count)\n", "catch = self._appetite.claim(connection, count)\n                self._appetite.take(catch)\n"),
+            ("worker.py", "        if catch is not None:\n            self._appetite.take(catch)\n", "        if catch is not None:\n"),
+        ],
+        [DISK_ERRORS.format("workers-ENOSPC of write and pwrite64-sqlite-1 of 8 s-in its own file")],
+    ),
     "T15 nothing is given back": (
         [("worker.py", "release(connection, [one for one in interrupted if one not in once], started=True)", "pass")],
         [GRACE.format("sqlite")],
