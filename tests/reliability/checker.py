@@ -29,7 +29,7 @@ class Tables:
 
     def __init__(self, url: str) -> None:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        self.engine: Engine = create_engine(url)
+        self.engine: Engine = create_engine(url, pool_pre_ping=True)
 
     def rows(self, query: str, **values: object) -> list[t.Any]:
         with self.engine.begin() as connection:

@@ -1,8 +1,8 @@
 """The loader: one process that posts to the shop over many connections, each a closed loop, and keeps a ledger.
 
-The ledger is only appended to, and synced: ``attempt id`` before each request; after it ``status id time seconds``,
-where a request that got no answer has the status 0. Each connection draws from the mix with a seed of its own.
-SIGTERM lets the requests under way be answered, and ends it.
+The ledger is only appended to, and synced: ``attempt id`` before each request; after it ``status id time seconds pid``,
+where a request that got no answer has the status 0, and the pid is that of the process that answered, or 0. Each
+connection draws from the mix with a seed of its own. SIGTERM lets the requests under way be answered, and ends it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Ledger:
     answered_at: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     """How long each answer took."""
+    answered_by: dict[str, int] = field(default_factory=dict)
+    """The pid of the process that answered, 0 where none did."""
 
     @classmethod
     def read(cls, *files: Path) -> Ledger:
@@ -42,7 +44,8 @@ class Ledger:
                 ledger.attempted.add(id)
             else:
                 ledger.status[id] = int(word)
-                ledger.answered_at[id], ledger.seconds[id] = map(float, times)
+                ledger.answered_at[id], ledger.seconds[id] = map(float, times[:2])
+                ledger.answered_by[id] = int(times[2])
         return ledger
 
     @property
@@ -77,15 +80,15 @@ class Loader:
             id = f"{self._seed}-{number}-{count}"
             self._write(f"attempt {id}\n")
             began = time.monotonic()
-            status = self._post(connection, chance.choice(self._paths).format(id=id))
-            self._write(f"{status} {id} {time.monotonic():.6f} {time.monotonic() - began:.6f}\n")
+            status, pid = self._post(connection, chance.choice(self._paths).format(id=id))
+            self._write(f"{status} {id} {time.monotonic():.6f} {time.monotonic() - began:.6f} {pid}\n")
         connection.close()
 
     def _write(self, line: str) -> None:
         os.write(self._file, line.encode())
         os.fsync(self._file)
 
-    def _post(self, connection: http.client.HTTPConnection, path: str) -> int:
+    def _post(self, connection: http.client.HTTPConnection, path: str) -> tuple[int, int]:
         try:
             connection.request("POST", path)
             response = connection.getresponse()
@@ -93,8 +96,8 @@ class Loader:
         except (OSError, http.client.HTTPException):
             connection.close()
             time.sleep(NAP)
-            return 0
-        return response.status
+            return 0, 0
+        return response.status, int(response.getheader("X-Process", "0"))
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
 
 from tests.reliability.bad_jobs import bad
+from tests.reliability.releases import register_release
 from tests.reliability.witness import FILE
 from tests.reliability.witness import note
 
@@ -188,3 +189,4 @@ def register_events() -> None:
     events_manager.register("both", ok, run="queued")
     events_manager.register("both", sleep)
     events_manager.register("bad", bad, run="queued", retry=RETRY, timeout=TIMEOUT)
+    register_release(events_manager)
