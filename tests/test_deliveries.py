@@ -210,6 +210,29 @@ def test_what_a_worker_does_not_know_is_left_as_it_is_for_one_that_does(manager:
     assert [one.event.name for one in knowing.claims] == ["plain"]
 
 
+def test_each_job_that_is_not_known_is_found_behind_many_of_another(manager: EventsManager) -> None:
+    fire(manager, "plain", 101)
+    fire(manager, "once")
+
+    with manager.log.read() as connection:
+        strangers = find_strangers(connection, find_lanes(connection).open, [])
+
+    assert strangers == [("once", f"{__name__}:once"), ("plain", f"{__name__}:first")]
+
+
+def test_what_a_lost_worker_had_in_hand_is_found_where_its_job_is_not_known(manager: EventsManager) -> None:
+    fire(manager, "plain")
+    claim_one(manager)
+    known = Attempts(manager, replaceable=False).pairs
+
+    with manager.log.begin() as connection:
+        held = find_strangers(connection, [], [])
+        connection.execute(update(deliveries).values(lease_until=1.0))
+        strangers, ours = find_strangers(connection, [], []), find_strangers(connection, [], known)
+
+    assert (held, strangers, ours) == ([], [("plain", f"{__name__}:first")], [])
+
+
 def test_a_job_known_for_another_event_is_not_known_for_this_one(manager: EventsManager) -> None:
     fire(manager, "plain")
     parked_before = rows(manager)[0]

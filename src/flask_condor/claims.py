@@ -25,6 +25,7 @@ from .lanes import Lane
 from .lanes import Lanes
 from .log import clock
 from .models import PENDING
+from .models import RUNNING
 from .models import deliveries
 from .models import events
 
@@ -79,7 +80,12 @@ STRANGERS = (
     select(NAME, deliveries.c.job)
     .where(IN_LANE, deliveries.c.due_at <= bindparam("now"), ~IS_KNOWN)
     .order_by(deliveries.c.due_at)
-    .limit(10)
+    .limit(100)
+)
+LEFT_BEHIND = (
+    select(NAME, deliveries.c.job)
+    .where(RUNNING, deliveries.c.bus == bindparam("of_bus"), deliveries.c.lease_until < bindparam("now"))
+    .limit(100)
 )
 NEXT_DUE = select(func.min(deliveries.c.due_at)).where(IN_LANE, deliveries.c.due_at > bindparam("now"))
 
@@ -243,12 +249,18 @@ def park(connection: Connection, ids: Sequence[int], now: float) -> None:
 
 
 def find_strangers(connection: Connection, lanes: Iterable[Lane], pairs: Collection[Pair]) -> list[Pair]:
-    """Return some events and jobs of due deliveries that are not among *pairs*; cheap while nothing else is due."""
-    values = {"now": clock(connection), "jobs": sorted({job for _, job in pairs})}
-    found: set[Pair] = set()
+    """Return events and jobs, not among *pairs*, of deliveries that are due or whose worker was lost: each such job.
+
+    Cheap while nothing else is due.
+    """
+    now = clock(connection)
+    left_behind = connection.execute(LEFT_BEHIND, {"of_bus": bus_of(connection), "now": now})
+    found = {(name, job) for name, job in left_behind} - set(pairs)
     for lane in lanes:
-        rows = connection.execute(STRANGERS, values | place_of(connection, lane))
-        found |= {(name, job) for name, job in rows}
+        jobs, values = {job for _, job in pairs}, place_of(connection, lane) | {"now": now}
+        while rows := connection.execute(STRANGERS, values | {"jobs": sorted(jobs)}).all():
+            found |= {(name, job) for name, job in rows}
+            jobs |= {job for _, job in rows}
     return sorted(found)
 
 
