@@ -14,6 +14,8 @@ from flask_condor import Context
 from flask_condor import Event
 from flask_condor import EventsManager
 from flask_condor.cli import events
+from flask_condor.models import deliveries
+from sqlalchemy import update
 
 from app import create_app
 from tests.flask_processes import flask
@@ -187,6 +189,18 @@ def test_stored_deliveries_whose_job_is_gone_are_an_error(durable_manager: Event
         "error",
         "2 stored deliveries of event 'a.b' wait for job tests.test_checking:job, which is not registered",
     )
+
+
+def test_what_a_lost_worker_had_in_hand_and_no_job_takes_back_is_an_error(durable_manager: EventsManager) -> None:
+    durable_manager.register("a.b", job, run="queued")
+    durable_manager.fire(Event("a.b"))
+    durable_manager.unregister("a.b", job)
+    with durable_manager.log.begin() as connection:
+        connection.execute(update(deliveries).values(state="running", worker="gone", lease_until=1.0))
+
+    (error,) = stored_in(durable_manager.app)
+
+    assert error["what"].startswith("1 stored deliveries of event 'a.b' wait for job tests.test_checking:job")
 
 
 def stored_in(app: Flask) -> list[dict[str, Any]]:

@@ -28,8 +28,12 @@ from flask_condor import ctx
 from flask_condor.errors import OperationRefused
 from flask_condor.errors import PayloadNotSerializable
 from flask_condor.faults import PayloadInvalid
+from flask_condor.log_state import unknown_jobs
+from flask_condor.log_state import unread_payloads
+from flask_condor.models import attempts
 from flask_condor.models import deliveries
 from flask_condor.models import events
+from flask_condor.payload import to_json
 from sqlalchemy import select
 from sqlalchemy import update
 from sqlalchemy.engine import Row
@@ -229,7 +233,7 @@ def test_a_wrong_payload_queues_nothing(manager: EventsManager, fire: Callable[[
     assert rows(manager, events) == []
 
 
-def test_a_stored_payload_that_no_longer_fits_fails_its_attempt_alone(manager: EventsManager) -> None:
+def test_a_stored_payload_of_another_type_waits_alone_for_a_release_that_can_read_it(manager: EventsManager) -> None:
     manager.emit("counted", {"a": 1})
     manager.emit("paid", {"orderId": str(ID), "paidAt": NOON})
     with manager.log.begin() as connection:
@@ -243,6 +247,19 @@ def test_a_stored_payload_that_no_longer_fits_fails_its_attempt_alone(manager: E
         " payload.orderId is 1: expected uuid; payload.paidAt is missing: expected datetime."
     )
     assert seen == [{"a": 1}]
+    with manager.log.read() as connection:
+        assert [(name, str(count)) for name, _, count in unread_payloads(connection)] == [("paid", "1")]
+        assert unknown_jobs(connection, manager.registry) == []
+        assert connection.execute(select(attempts)).all() == []
+    with manager.log.begin() as connection:
+        (parked,) = connection.execute(select(deliveries).where(deliveries.c.state == "pending")).all()
+        connection.execute(update(events).values(payload=to_json({"orderId": str(ID), "paidAt": NOON.isoformat()})))
+        connection.execute(update(deliveries).where(deliveries.c.id == parked.id).values(due_at=parked.due_at - 61))
+    run_what_is_due(manager)
+
+    ran = next(row for row in rows(manager) if row.id == parked.id)
+    assert (parked.attempt, parked.worker, ran.attempt, ran.state, ran.error) == (0, None, 1, "done", None)
+    assert seen[1:] == [Paid(ID, NOON)]
 
 
 def test_a_replay_is_of_the_declared_type(manager: EventsManager) -> None:

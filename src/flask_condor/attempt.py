@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from .claims import PARKED
 from .claims import Claim
 from .claims import Pair
 from .context import Delivery
@@ -16,6 +17,7 @@ from .deliveries import Outcome
 from .errors import CondorError
 from .errors import EventLoop
 from .errors import shorten_repr
+from .faults import PayloadInvalid
 from .job import Rules
 from .logged_lines import LoggedLines
 from .logged_lines import gathered
@@ -93,6 +95,8 @@ class Attempts:
         seconds = time.perf_counter() - began
         if error is None:
             return Outcome(claim, "done", seconds, result)
+        if isinstance(error, Unread):
+            return Outcome(claim, "failed", seconds, failure=error.failure, wait=PARKED, is_parked=True)
         if isinstance(error, EventLoop) or (isinstance(error, AttemptFailed) and error.is_final):
             return Outcome(claim, "dead", seconds, failure=describe_error(error))
         return put_off(self.failed(claim, seconds, describe_error(error)), error)
@@ -126,7 +130,10 @@ class Attempts:
         job = self._jobs.get((claim.event.name, claim.job))
         if job is None:
             raise JobGone(f"job {claim.job} of event {claim.event.name!r} was unregistered after it was claimed")
-        event = event_from(claim.event, self._manager.registry.typed_names.from_json)
+        try:
+            event = event_from(claim.event, self._manager.registry.typed_names.from_json)
+        except PayloadInvalid as error:
+            raise Unread(describe_error(error)) from error
         return self._manager.run_delivery(event, job, Delivery(claim.id, claim.attempt))
 
     def _tidy(self) -> None:
@@ -154,6 +161,14 @@ def put_off(outcome: Outcome, error: BaseException) -> Outcome:
 
 class JobGone(CondorError, LookupError):
     """A job was unregistered between the claim and the run."""
+
+
+class Unread(CondorError):
+    """A stored payload is not of the type that this release has for its event."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
 
 
 class Marker:

@@ -135,16 +135,22 @@ class Checks:
         from .errors import LogUnavailable
         from .log_state import peek  # imports SQLAlchemy, which an app that keeps nothing shall not pay
         from .log_state import unknown_jobs
+        from .log_state import unread_payloads
 
         try:
             with peek(self._manager.log) as connection:
                 unknown = unknown_jobs(connection, self._manager.registry) if connection is not None else []
+                unread = unread_payloads(connection) if connection is not None else []
         except LogUnavailable as error:
             yield Finding("warning", LOG, f"stored deliveries were not looked at: {error}", "")
             return
         for name, job, count in unknown:
             what = f"{count} stored deliveries of event {name!r} wait for job {job}, which is not registered"
             advice = "Register it under that name again until they have run, or cancel them: `flask events cancel ID`."
+            yield Finding("error", LOG, what, advice)
+        for name, job, count in unread:
+            what = f"{count} stored deliveries of event {name!r} wait for job {job} in a release that can read them"
+            advice = "Start that, or make the type read both payloads, or cancel them: `flask events cancel ID`."
             yield Finding("error", LOG, what, advice)
 
     def _where_of(self, name: str) -> str | None:

@@ -57,6 +57,8 @@ class Outcome(msgspec.Struct, frozen=True):
     wait: float = 0.0
     lines: str | None = None
     """What the job logged."""
+    is_parked: bool = False
+    """Whether it was not begun, and is left to a worker that can read the payload; the start is then not counted."""
 
     @property
     def error(self) -> str | None:
@@ -105,8 +107,13 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]
         end_failed(connection, failed, now)
     add_lines(connection, [KeptLines(o.claim.id, now, o.lines) for o in kept if o.lines is not None])
     redact_ended(connection, {outcome.claim.event.id for outcome in kept})
-    add_runs(connection, [Finished(o.claim.event.name, o.claim.job, o.kind, now, o.seconds) for o in kept])
+    add_runs(connection, runs_of(kept, now))
     return kept
+
+
+def runs_of(outcomes: Sequence[Outcome], now: float) -> list[Finished]:
+    ran = [one for one in outcomes if not one.is_parked]
+    return [Finished(one.claim.event.name, one.claim.job, one.kind, now, one.seconds) for one in ran]
 
 
 def by_effort(
@@ -115,7 +122,9 @@ def by_effort(
     """Return the numbers of the deliveries that are simply done, the changes of the others, and what failed."""
     plain, others, failed = [], [], []
     for outcome in outcomes:
-        if outcome.failure is not None:
+        if outcome.is_parked:
+            others.append(ended(outcome, now))
+        elif outcome.failure is not None:
             failed.append((outcome, outcome.failure))
         elif outcome.kind == "done" and outcome.result is None:
             plain.append(outcome.claim.id)
@@ -146,10 +155,12 @@ def end_failed(connection: Connection, failed: Sequence[tuple[Outcome, Failure]]
 
 def ended(outcome: Outcome, now: float) -> dict[str, t.Any]:
     again = outcome.kind == "failed"
+    lost_before = LOST if outcome.is_parked and outcome.claim.was_lost else None
     return {
         "of": outcome.claim.id,
         "state": "pending" if again else outcome.kind,
-        "worker": None if again else outcome.claim.worker,
+        "attempt": outcome.claim.attempt - outcome.is_parked,
+        "worker": lost_before if again else outcome.claim.worker,
         "lease_until": None,
         "due_at": now + outcome.wait if again else outcome.claim.due_at,
         "finished_at": None if again else now,

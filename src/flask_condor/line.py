@@ -16,6 +16,7 @@ ACTIONS = {
     "job_dead": logging.ERROR,
     "job_dropped": logging.WARNING,
     "job_unknown": logging.WARNING,
+    "payload_unread": logging.WARNING,
     "finish_refused": logging.WARNING,
     "delivery_reaped": logging.WARNING,
     "delivery_given_up": logging.ERROR,

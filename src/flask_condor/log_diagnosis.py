@@ -25,6 +25,7 @@ from .log_state import count_due
 from .log_state import look_into
 from .log_state import peek
 from .log_state import unknown_jobs
+from .log_state import unread_payloads
 from .models import VERSION
 from .models import workers
 from .pauses import pauses_of
@@ -187,6 +188,9 @@ def look_at_deliveries(manager: EventsManager) -> Iterator[Remark]:
             yield from look_at_queue(connection)
             for name, job, count in unknown_jobs(connection, manager.registry, LOOKED_AT):
                 said = f"{count} of event {name!r} wait for job {job}, which is not registered. Register it again,"
+                yield Remark("error", "deliveries", f"{said} or cancel them: `flask events cancel ID`.")
+            for name, job, count in unread_payloads(connection, LOOKED_AT):
+                said = f"{count} of event {name!r} wait for job {job} in a release that can read them. Start it,"
                 yield Remark("error", "deliveries", f"{said} or cancel them: `flask events cancel ID`.")
 
 

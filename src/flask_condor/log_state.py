@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Select
 from sqlalchemy import and_
+from sqlalchemy import case
 from sqlalchemy import create_engine
 from sqlalchemy import func
+from sqlalchemy import literal
 from sqlalchemy import select
 from sqlalchemy import true
 from sqlalchemy.engine import Connection
@@ -31,6 +34,7 @@ from .lanes import lanes_of
 from .log import clock
 from .models import DEAD
 from .models import PENDING
+from .models import RUNNING
 from .models import VERSION
 from .models import deliveries
 from .models import events
@@ -42,6 +46,10 @@ from .sqlite_file import READING
 if t.TYPE_CHECKING:
     from .log import Log
     from .registry import Registry
+
+Looked = Select[str, str, str]
+LOOKED_INTO = (deliveries.c.event_id, deliveries.c.job, deliveries.c.error)
+NONE = Counted(0, is_more=False)
 
 
 @contextmanager
@@ -84,31 +92,61 @@ def reading_engine(log: Log) -> Engine:
 
 
 def unknown_jobs(connection: Connection, registry: Registry, most: int | None = None) -> list[tuple[str, str, Counted]]:
-    """Return the event names and jobs of pending deliveries that no registration stands for, and how many each has.
+    """Return the event names and jobs of deliveries that no registration stands for, and how many each has.
+
+    Of those that are pending, and of those whose worker was lost: only one that knows the job takes them back.
 
     :param most: how many deliveries of each queue and priority are looked at; what no job runs stays at the head.
     """
-    found: dict[tuple[str, str], Counted] = {}
-    for looked_at in [waiting(connection)] if most is None else heads(connection, most):
-        some = looked_at.subquery()
-        named = select(events.c.name, some.c.job, func.count()).join_from(some, events, events.c.id == some.c.event_id)
+    found = count_waiting(connection, [*heads(connection, most), left_behind(connection).limit(most)], most)
+    return [(one.name, one.job, one.count) for one in found if registry.job_named(one.name, one.job) is None]
+
+
+def unread_payloads(connection: Connection, most: int | None = None) -> list[tuple[str, str, Counted]]:
+    """Return the event names and jobs of pending deliveries whose payload a worker could not read, likewise."""
+    found = count_waiting(connection, heads(connection, most), most)
+    return [(one.name, one.job, one.unread) for one in found if one.unread.count]
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """How many deliveries of one event and job wait, and how many of them as a worker could not read the payload."""
+
+    name: str
+    job: str
+    count: Counted
+    unread: Counted
+
+
+def count_waiting(connection: Connection, looked_at: list[Looked], most: int | None) -> list[Waiting]:
+    found: dict[tuple[str, str], Waiting] = {}
+    for statement in looked_at:
+        some = statement.subquery()
+        is_unread = some.c.error.like(literal("PayloadInvalid: the payload of event '") + events.c.name + "' %")
+        counts = select(events.c.name, some.c.job, func.count(), func.sum(case((is_unread, 1), else_=0)))
+        named = counts.join_from(some, events, events.c.id == some.c.event_id)
         rows = connection.execute(named.group_by(events.c.name, some.c.job)).all()
-        is_more = sum(count for *_, count in rows) == most
-        for name, job, count in rows:
-            if registry.job_named(name, job) is None:
-                found[name, job] = found.get((name, job), Counted(0, is_more=False)) + Counted(count, is_more)
-    return [(name, job, count) for (name, job), count in sorted(found.items())]
+        is_more = sum(count for _, _, count, _ in rows) == most
+        for name, job, count, unread in rows:
+            before = found.get((name, job), Waiting(name, job, NONE, NONE))
+            both = before.count + Counted(count, is_more), before.unread + Counted(unread, is_more)
+            found[name, job] = Waiting(name, job, *both)
+    return sorted(found.values(), key=lambda one: (one.name, one.job))
 
 
-def waiting(connection: Connection) -> Select[str, str]:
-    return select(deliveries.c.event_id, deliveries.c.job).where(PENDING, ours(connection, deliveries))
-
-
-def heads(connection: Connection, most: int) -> list[Select[str, str]]:
-    """Return the statements for the first *most* pending deliveries of each queue and priority."""
-    first = waiting(connection).order_by(deliveries.c.due_at, deliveries.c.id).limit(most)
+def heads(connection: Connection, most: int | None) -> list[Looked]:
+    """Return the statements for the first *most* pending deliveries of each queue and priority, or for all."""
+    waiting = select(*LOOKED_INTO).where(PENDING, ours(connection, deliveries))
+    if most is None:
+        return [waiting]
+    first = waiting.order_by(deliveries.c.due_at, deliveries.c.id).limit(most)
     lanes = lanes_of(connection)[:MOST_LANES]
     return [first.where(deliveries.c.queue == queue, deliveries.c.priority == priority) for queue, priority in lanes]
+
+
+def left_behind(connection: Connection) -> Looked:
+    """Return the statement for those that a worker had in hand which was lost, and that none has taken back."""
+    is_lost = and_(RUNNING, deliveries.c.lease_until < clock(connection))
+    return select(*LOOKED_INTO).where(is_lost, ours(connection, deliveries))
 
 
 def count_dead(connection: Connection) -> Counted:

@@ -35,6 +35,9 @@ class Report:
                 if outcome.claim.id not in held:
                     self._refused(outcome)
         for outcome in kept:
+            if outcome.is_parked:
+                self._parked(outcome)
+                continue
             self.counts[outcome.kind] += 1
             self._ended(outcome)
 
@@ -129,6 +132,21 @@ class Report:
             details=rest if is_dead or self._debug else "",
             **extras_of(outcome),
         )
+
+    def _parked(self, outcome: Outcome) -> None:
+        claim = outcome.claim
+        if (claim.event.name, claim.job) not in self._told:
+            self._told.add((claim.event.name, claim.job))
+            tell(
+                logger,
+                "payload_unread",
+                "job %s of event %s waits for a worker that can read its payload: %s (delivery %d)",
+                claim.job,
+                claim.event.name,
+                outcome.error,
+                claim.id,
+                **extras_of(outcome),
+            )
 
     def _refused(self, outcome: Outcome) -> None:
         claim = outcome.claim
