@@ -141,7 +141,7 @@ def refuse_loss_and_idleness(stand: Stand, cluster: Cluster, dose: Dose, server:
 def consumed_by(stand: Stand, pid: int) -> list[float]:
     """Return when a process accepted an event, or began a job."""
     ledger = stand.ledger
-    accepted = [ledger.answered_at[id] for id, by in ledger.answered_by.items() if by == pid and id in ledger.acked]
+    accepted = [ledger.answered_at[id] for id in ledger.acked if ledger.answered_by.get(id) == pid]
     return sorted(accepted + [note.time for note in stand.witness.begun if note.pid == pid])
 
 
