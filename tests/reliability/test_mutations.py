@@ -24,6 +24,8 @@ ORDER = "test_commit_order.py::test_no_row_is_skipped_whatever_the_order_of_the_
 POWER = "test_power_cuts.py::test_a_power_cut_loses_no_accepted_event[{}-20 instants-sqlite]"
 PRUNE = "test_prune.py::test_a_prune_that_is_killed_now_and_then_leaves_what_is_unfinished_and_slows_no_fire[{}]"
 OUTAGES = "test_outages.py::test_"
+RESTARTS = "test_restarts.py::test_no_accepted_event_is_lost_when_postgresql_stops_now_and_then[60 s-threads]"
+STRANGE = "test_deploys.py::test_what_a_worker_does_not_know_waits_as_it_was_for_one_that_does[{1}-{0}-16 of each]"
 REPLAYS = "test_replays.py::test_what_comes_again_is_answered_the_same_and_runs_once[{}-200]"
 LOST_ANSWERS = "test_replays.py::test_what_is_sent_again_as_its_answer_was_lost_runs_once[{}-6]"
 SQLITE, POSTGRESQL = "sqlite---worker-class=sync", "postgresql---worker-class=gthread --threads=4"
@@ -91,6 +93,52 @@ MUTATIONS = {
     "T8 finished without the lease": (
         [("deliveries.py", " if (one.id, one.worker, one.attempt) in running}", "}")],
         [LEASES.format("sqlite"), LEASES.format("postgresql")],
+    ),
+    "T9 one error of the database ends the worker": (
+        [("worker.py", "if self._plan.once:\n                raise", "if True:\n                raise")],
+        [RESTARTS],
+    ),
+    "T9 a worker looks for the database each half minute": (
+        [("worker.py", "RETRY = 0.5\n", "RETRY = 30.0\n")],
+        [RESTARTS],
+    ),
+    "T9 answered before it is written": (
+        [
+            (
+                "outbox.py",
+                "        with self._log.begin(not_accepted(event)) as connection:\n            write(connection)\n",
+                LATER,
+            )
+        ],
+        [RESTARTS],
+    ),
+    "T16 what is not known is claimed": (
+        [("claims.py", "        if pair in wish.pairs\n", "")],
+        [STRANGE.format("new to an old worker", "sqlite")],
+    ),
+    "T16 what is not known is dropped": (
+        [("claims.py", "parking.values(due_at=now + PARKED)", 'parking.values(state="cancelled")')],
+        [STRANGE.format("old to a new", "postgresql")],
+    ),
+    "T16 what is not known is looked at all the time": (
+        [("claims.py", "PARKED = 60.0\n", "PARKED = 0.0\n")],
+        [STRANGE.format("new to an old worker", "postgresql")],
+    ),
+    "T16 what is not known is told of each time": (
+        [("report.py", "self._told.add((name, job))", "pass")],
+        [STRANGE.format("old to a new", "sqlite")],
+    ),
+    "T16 a payload that cannot be read is a failure": (
+        [("attempt.py", "if isinstance(error, Unread):", "if False:")],
+        [STRANGE.format("new to an old worker", "sqlite")],
+    ),
+    "T16 only the first of what is not known is told of": (
+        [("claims.py", "            jobs |= {job for _, job in rows}\n", "            break\n"), ("claims.py", ".limit(100)", ".limit(10)")],
+        [STRANGE.format("old to a new", "sqlite")],
+    ),
+    "T16 what a lost worker had in hand is not told of": (
+        [("claims.py", "    found = {(name, job) for name, job in left_behind} - set(pairs)\n", "    found = set()\n")],
+        ["test_deploys.py::test_what_a_killed_worker_had_in_hand_is_told_of_where_its_job_is_gone[sqlite]"],
     ),
     "T10 a lock is not waited for": ([("sqlite_file.py", "BUSY = 10.0", "BUSY = 2.0")], [LOCKS]),
     "T12 T13 answered before it is written": (
