@@ -65,7 +65,7 @@ class Dose:
             yield Outage(began, time.monotonic())
 
 
-OFTEN = (Dose(seconds=60, calm=(5, 20)), Dose(seconds=600, calm=(5, 40)))
+OFTEN = (Dose(seconds=60, calm=(11, 14)), Dose(seconds=600, calm=(5, 40)))
 LONG = (Dose(seconds=30, calm=(3, 3), down=(10, 10), most=1), Dose(seconds=90, calm=(5, 5), down=(60, 60), most=1))
 
 
