@@ -75,9 +75,10 @@ def oldest(stand: Stand) -> list[tuple[int]]:
 
 def unmatched(stand: Stand) -> int:
     """Count the deliveries without their event, and the old events without their delivery."""
-    orphans = "SELECT count(*) FROM condor_deliveries WHERE event_id NOT IN (SELECT id FROM condor_events)"
-    events = "SELECT count(*) FROM condor_events WHERE id LIKE 'old-%'"
-    bare = f"{events} AND id NOT IN (SELECT event_id FROM condor_deliveries)"
+    its_event = "SELECT 1 FROM condor_events AS e WHERE e.id = d.event_id"
+    its_delivery = "SELECT 1 FROM condor_deliveries AS d WHERE d.event_id = e.id"
+    orphans = f"SELECT count(*) FROM condor_deliveries AS d WHERE NOT EXISTS ({its_event})"
+    bare = f"SELECT count(*) FROM condor_events AS e WHERE id LIKE 'old-%' AND NOT EXISTS ({its_delivery})"
     return sum(int(stand.tables.rows(query)[0][0]) for query in (orphans, bare))
 
 
