@@ -82,7 +82,8 @@ class JobProcess(GunicornWorker):
         super().__init__(*args)
         self.note = mmap.mmap(-1, NOTE)
         self.begun = Begun()
-        self._left, self.app.left = tuple(self.app.left), []
+        application = t.cast("JobApplication", self.app)
+        self._left, application.left = tuple(application.left), []
         self._worker: Worker | None = None
 
     def init_process(self) -> None:
@@ -186,7 +187,7 @@ def supervise(load: Callable[[], Flask], *, processes: int, threads: int, timeou
 def take_leave(supervisor: Supervisor, process: JobProcess) -> None:
     """Keep what *process* has left for the next; end everything when it could not start, as that would not either."""
     if left := process.begun.left():
-        supervisor.app.left.append(left)
+        t.cast("JobApplication", supervisor.app).left.append(left)
     process.begun.close()
     reason = bytes(process.note).rstrip(b"\0").decode(errors="replace")
     process.note.close()
